@@ -1,0 +1,1 @@
+"""The compiled fusion kernel; `models.fusion` is the only way in."""

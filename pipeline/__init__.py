@@ -1,0 +1,1 @@
+"""Command line and graph: turns flags into a Beam pipeline."""

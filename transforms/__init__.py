@@ -1,0 +1,1 @@
+"""Beam transforms: pure functions first, then the DoFns that call and count."""
