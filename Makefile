@@ -1,0 +1,49 @@
+# One command each: run, test, lint, bench. Everything is set up in .venv on the way.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+OUTPUT ?= out
+
+# What the installed extension is built from; Python files are read in place (editable install).
+NATIVE := CMakeLists.txt pyproject.toml constraints.txt $(wildcard models/native/*.cpp models/native/*.h models/native/*.cu)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format ci clean
+
+help: ## list the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/ready: $(NATIVE)
+	@echo "Setting up $(VENV): Python packages and the compiled extension (minutes the first time) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint]"
+	@touch $@
+
+setup: $(VENV)/ready ## create .venv and build the extension
+
+# A bracket is synthesised where none is given.
+run: $(VENV)/ready ## fuse: make run [INPUT=folder|glob|manifest] [OUTPUT=uri] [ARGS="--lut-size 17 ..."]
+ifdef INPUT
+	$(BIN)/lutfuse fuse --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
+else
+	$(BIN)/lutfuse demo --output "$(OUTPUT)/demo"
+	$(BIN)/lutfuse fuse --input "$(OUTPUT)/demo" --output "$(OUTPUT)" $(ARGS)
+endif
+
+test: $(VENV)/ready ## run the tests; the end says what was skipped and why
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/ready ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/ready ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ci: lint test ## what every change must pass
+
+clean: ## remove the environment and all build products
+	rm -rf $(VENV) build out

@@ -1,0 +1,44 @@
+"""The whole job on one screen: brackets in, fused images to storage, rows to two tables."""
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin
+
+from transforms.brackets import from_json
+from transforms.fuse import FAILURES, FuseBrackets
+from transforms.outputs import FuseOptions
+from transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, WriteRows
+
+
+def build(
+    root: PBegin | beam.Pipeline,
+    *,
+    manifest: str,
+    options: FuseOptions,
+    metrics: str,
+    failures: str,
+    shards: int = 1,
+    progress_file: str | None = None,
+) -> None:
+    """Applies the job to `root`.
+
+    Args:
+      root: a pipeline, or a test's.
+      manifest: URI of the resolved brackets, one JSON object a line.
+      options: of the heavy step.
+      metrics: prefix of the Parquet files of fused brackets.
+      failures: prefix of the Parquet files of failed brackets.
+      shards: Parquet files a table; fixed, so that their number does not follow the number of bundles.
+      progress_file: local file that workers append to, or None.
+    """
+    outcome = (
+        root
+        | "ReadBrackets" >> beam.io.ReadFromText(manifest)
+        | "ParseBrackets" >> beam.Map(from_json)
+        # Spreads neighbours over all workers; elements are URIs, so it costs next to nothing.
+        | "Reshuffle" >> beam.Reshuffle()
+        # One step from bytes to bytes: pixels never travel between workers.
+        | "FuseBrackets"
+        >> beam.ParDo(FuseBrackets(options, progress_file)).with_outputs(FAILURES, main="metrics")
+    )
+    _ = outcome.metrics | "WriteMetrics" >> WriteRows(metrics, METRICS_SCHEMA, shards)
+    _ = outcome[FAILURES] | "WriteFailures" >> WriteRows(failures, FAILURES_SCHEMA, shards)

@@ -1,0 +1,201 @@
+"""Runs one job: finds the brackets, writes them down, runs the graph, accounts for every row."""
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from rich.console import Console
+
+from pipeline import graph, progress
+from pipeline.options import JobConfig, UsageError
+from transforms import discovery, storage
+from transforms.brackets import Bracket, InputError, to_json
+from transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, read_rows, shards
+
+ROWS_PER_SHARD = 100_000
+OK, JOB_FAILED, SOME_FAILED = 0, 1, 3
+_LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
+
+
+class JobError(RuntimeError):
+    """The job as a whole went wrong."""
+
+
+@dataclass
+class Found:
+    """What the input holds."""
+
+    brackets: int = 0
+    exposures: int = 0
+    unusable: int = 0
+
+    def add(self, bracket: Bracket) -> Bracket:
+        """Count `bracket` and hand it on."""
+        self.brackets += 1
+        self.exposures += len(bracket.uris)
+        self.unusable += bracket.problem is not None
+        return bracket
+
+
+def run(config: JobConfig, console: Console) -> int:
+    """Runs the job of `config` and returns the exit code.
+
+    Raises:
+      UsageError: the input is missing or empty, or the output cannot be written.
+      JobError: rows are missing at the end.
+    """
+    options = beam_options(config)
+    FileSystems.set_options(options)
+    brackets = _first_checked(config)
+    if config.dry_run:
+        return _dry_run(config, brackets, console)
+    _check_output(config)
+    found = write_manifest(config, brackets)
+    _forget_old_rows(config)
+    write_run(config, found, "running")
+    _run_graph(config, options, found, console)
+    return _account(config, found, console)
+
+
+def beam_options(config: JobConfig) -> PipelineOptions:
+    """Beam's options, with what lutfuse needs of them."""
+    options = PipelineOptions(list(config.beam_args))
+    # Nothing of ours is defined in __main__, so there is no session to pickle.
+    options.view_as(SetupOptions).save_main_session = False
+    return options
+
+
+def _first_checked(config: JobConfig) -> Iterator[Bracket]:
+    try:
+        brackets = discovery.find_brackets(
+            config.source,
+            reference=config.reference,
+            exclude=storage.join(config.fuse.output, "fused"),
+            group=discovery.GROUPINGS[config.group_by],
+        )
+        first = next(brackets, None)
+    except InputError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"--input {config.source}: cannot be listed ({storage.explain(error)})") from None
+    if first is None:
+        raise UsageError(
+            f"--input {config.source}: no images found; give a folder, glob or manifest with "
+            f"{', '.join(discovery.IMAGE_SUFFIXES)} files"
+        )
+    return itertools.chain([first], brackets)
+
+
+def _dry_run(config: JobConfig, brackets: Iterator[Bracket], console: Console) -> int:
+    found = Found()
+    problems = [b for b in map(found.add, brackets) if b.problem]
+    console.print_json(json.dumps(describe(config)))
+    console.print(f"{found.brackets} brackets, {found.exposures} exposures, {found.unusable} unusable")
+    for bracket in problems[:10]:
+        console.print(f"  {bracket.group_id}: {bracket.problem}", markup=False, soft_wrap=True)
+    console.print("dry run: nothing was written")
+    return OK
+
+
+def describe(config: JobConfig) -> dict[str, Any]:
+    """The resolved configuration as plain JSON values."""
+    shown = asdict(replace(config, fuse=replace(config.fuse, look=None)))
+    fuse = shown.pop("fuse")
+    fuse.pop("look")
+    return {"input": shown.pop("source")} | shown | fuse
+
+
+def _check_output(config: JobConfig) -> None:
+    try:
+        storage.check_writable(config.fuse.output)
+    except Exception as error:
+        # Storage clients raise many types, all with the same meaning here.
+        raise UsageError(
+            f"--output {config.fuse.output}: cannot be written ({storage.explain(error)}); choose another place "
+            "or ask for write access"
+        ) from error
+
+
+def write_manifest(config: JobConfig, brackets: Iterator[Bracket]) -> Found:
+    """Writes the resolved brackets where the pipeline reads them, one at a time."""
+    found = Found()
+    with storage.create(config.manifest_uri) as file:
+        for bracket in brackets:
+            file.write(to_json(found.add(bracket)).encode() + b"\n")
+    return found
+
+
+def _forget_old_rows(config: JobConfig) -> None:
+    # Another number of shards would leave some of the old ones standing. Rows of finished brackets come
+    # back from their images.
+    for table in ("metrics", "failures"):
+        prefix = config.rows_prefix(table)
+        storage.delete(shards(prefix))
+
+
+def write_run(config: JobConfig, found: Found, status: str, counts: dict[str, int] | None = None) -> None:
+    """Writes `run.json`: the resolved configuration, the model, and how the job stands."""
+    document = {
+        "status": status,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": describe(config),
+        "found": asdict(found),
+        "counts": counts,
+    }
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    uri = storage.join(config.fuse.output, "run.json")
+    storage.write_bytes(uri, text.encode("utf-8", "backslashreplace"), mime="application/json")
+
+
+def _is_local(options: PipelineOptions) -> bool:
+    return options.view_as(StandardOptions).runner in _LOCAL_RUNNERS
+
+
+def _run_graph(config: JobConfig, options: PipelineOptions, found: Found, console: Console) -> None:
+    local = _is_local(options)
+    # DirectRunner would first look for another runner's binary on the network; this is the one it ends with.
+    pipeline = beam.Pipeline(runner=FnApiRunner() if local else None, options=options)
+    with progress.shown(found.brackets, console) as progress_file:
+        graph.build(
+            pipeline,
+            manifest=config.manifest_uri,
+            options=config.fuse,
+            metrics=config.rows_prefix("metrics"),
+            failures=config.rows_prefix("failures"),
+            shards=max(1, -(-found.brackets // ROWS_PER_SHARD)),
+            progress_file=progress_file if local else None,
+        )
+        pipeline.run().wait_until_finish()
+
+
+def _account(config: JobConfig, found: Found, console: Console) -> int:
+    metrics = read_rows(config.rows_prefix("metrics"), METRICS_SCHEMA)
+    failures = read_rows(config.rows_prefix("failures"), FAILURES_SCHEMA)
+    counts = {"fused": metrics.num_rows, "failed": failures.num_rows}
+    if sum(counts.values()) != found.brackets:
+        write_run(config, found, "rows missing", counts)
+        raise JobError(
+            f"{found.brackets} brackets but {sum(counts.values())} rows; run the same command again"
+        )
+    write_run(config, found, "finished", counts)
+    _print_summary(config, metrics, failures, console)
+    return SOME_FAILED if failures.num_rows else OK
+
+
+def _print_summary(config: JobConfig, metrics: pa.Table, failures: pa.Table, console: Console) -> None:
+    for table in progress.summary(metrics, failures):
+        console.print(table)
+    output = config.fuse.output
+    console.print(f"pictures  {storage.join(output, 'fused')}{os.sep}", soft_wrap=True, markup=False)
+    console.print(f"rows      {config.rows_prefix('metrics')}-*.parquet", soft_wrap=True, markup=False)
+    if failures.num_rows:
+        console.print(f"failures  {config.rows_prefix('failures')}-*.parquet", soft_wrap=True, markup=False)

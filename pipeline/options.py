@@ -1,0 +1,239 @@
+"""Command line of `lutfuse fuse` to a checked, frozen `JobConfig`.
+
+Everything that can be known wrong is known here, before a bracket is touched; messages give the flag, the
+value, the rule and the remedy.
+"""
+
+import argparse
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transforms import storage
+from transforms.image_io import DecodeLimits
+from transforms.outputs import EXTENSIONS, FuseOptions
+
+LUT_SIZES = (2, 129)
+_WILDCARDS = re.compile(r"[*?\[\]]")
+
+
+class UsageError(ValueError):
+    """Wrong usage: the command ends with exit code 2 and this message."""
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """One job, resolved.
+
+    Attributes:
+      source: folder, glob or manifest; local paths are absolute.
+      group_by: "folder" or "exif".
+      reference: stem of reference images.
+      fuse: what the heavy step needs.
+      job_id: names this job's row files; equal for equal inputs, so that a re-run replaces its own rows
+        and nobody else's.
+      dry_run: only show what would be done.
+      verbose: show tracebacks and Beam's log.
+      beam_args: options that belong to Beam.
+    """
+
+    source: str
+    group_by: str
+    reference: str
+    fuse: FuseOptions
+    job_id: str
+    dry_run: bool
+    verbose: bool
+    beam_args: tuple[str, ...]
+
+    @property
+    def manifest_uri(self) -> str:
+        """The resolved list of brackets that the pipeline reads."""
+        return storage.join(self.fuse.output, "brackets", f"{self.job_id}.jsonl")
+
+    def rows_prefix(self, table: str) -> str:
+        """Start of the Parquet file names of `table`, "metrics" or "failures"."""
+        return storage.join(self.fuse.output, table, self.job_id)
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """An argparse type for an integer from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value} is out of range; choose {low} to {high}")
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """An argparse type for a number over zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is out of range; give a number over 0")
+    return value
+
+
+def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
+    """All options of `lutfuse fuse`, grouped by purpose."""
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--input",
+        required=True,
+        metavar="URI",
+        help="folder (searched to any depth; each folder of images is a bracket), glob, or manifest "
+        "(.jsonl, .csv, .parquet with group_id, uris[, reference, ev]); local, gs:// or s3://",
+    )
+    data.add_argument(
+        "--output",
+        required=True,
+        metavar="URI",
+        help="folder for fused/, metrics/, failures/ and run.json; local, gs:// or s3://",
+    )
+    data.add_argument(
+        "--group-by",
+        choices=("folder", "exif"),
+        default="folder",
+        help="what makes a bracket: the folder, or capture time and exposure of the files in it "
+        "(default: %(default)s; a manifest says so itself)",
+    )
+    data.add_argument(
+        "--reference",
+        default="reference",
+        metavar="NAME",
+        help="file name without extension of the image to measure PSNR against; it is never fused "
+        "(default: %(default)s)",
+    )
+    picture = parser.add_argument_group("picture")
+    picture.add_argument(
+        "--lut-size",
+        type=whole_number(*LUT_SIZES),
+        default=33,
+        metavar="N",
+        help="nodes along each axis of the 3D LUT, 2 to 129 (default: %(default)s)",
+    )
+    picture.add_argument(
+        "--look", metavar="FILE", help="look to put on every picture: a .json look or a .cube LUT"
+    )
+    picture.add_argument(
+        "--format",
+        choices=tuple(EXTENSIONS),
+        default="jpeg",
+        help="format of the fused images; png and tiff keep 16 bit (default: %(default)s)",
+    )
+    picture.add_argument(
+        "--quality",
+        type=whole_number(1, 100),
+        default=95,
+        metavar="Q",
+        help="JPEG quality, 1 to 100 (default: %(default)s)",
+    )
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where the full-size pixels are computed; cuda fails where there is no GPU, auto falls back "
+        "(default: %(default)s)",
+    )
+    run.add_argument(
+        "--weights", metavar="FILE", help="model weights, .safetensors (default: the shipped ones)"
+    )
+    run.add_argument(
+        "--max-megapixels",
+        type=positive,
+        default=DecodeLimits().max_megapixels,
+        metavar="MP",
+        help="refuse larger images before decoding them, in megapixels (default: %(default)g)",
+    )
+    run.add_argument("--overwrite", action="store_true", help="fuse again what an earlier run finished")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the resolved configuration and the number of brackets; write nothing",
+    )
+    run.add_argument("-v", "--verbose", action="store_true", help="show Beam's log, and tracebacks of errors")
+
+
+def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
+    """A checked `JobConfig` from parsed arguments.
+
+    Raises:
+      UsageError: an option that argparse alone could not judge is wrong.
+    """
+    source, output = _absolute(args.input), _absolute(args.output)
+    if _WILDCARDS.search(output):
+        raise UsageError(f"--output {args.output}: wildcard characters are not allowed; choose a plain name")
+    if not args.reference.strip() or "/" in args.reference:
+        raise UsageError(f"--reference {args.reference!r}: must be a file name without folder and extension")
+    fuse = FuseOptions(
+        output=output,
+        image_format=args.format,
+        quality=args.quality,
+        lut_size=args.lut_size,
+        look=_read_option_file("--look", args.look),
+        look_name=None if args.look is None else storage.basename(args.look),
+        device=args.device,
+        overwrite=args.overwrite,
+        weights=None if args.weights is None else _absolute(args.weights),
+        limits=DecodeLimits(max_megapixels=args.max_megapixels),
+    )
+    identity = "\n".join((source, args.group_by, args.reference))
+    job_id = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return JobConfig(
+        source, args.group_by, args.reference, fuse, job_id, args.dry_run, args.verbose, tuple(beam_args)
+    )
+
+
+def _absolute(uri: str) -> str:
+    # Workers may run in another folder than the launcher.
+    return str(Path(uri).absolute()) if storage.is_local(uri) else uri.rstrip("/")
+
+
+def _read_option_file(flag: str, uri: str | None) -> bytes | None:
+    if uri is None:
+        return None
+    try:
+        return storage.read_bytes(_absolute(uri))
+    except OSError as error:
+        raise UsageError(f"{flag} {uri}: cannot be read ({storage.explain(error)})") from None
+
+
+def check_beam_args(beam_args: list[str]) -> None:
+    """Refuse options that neither lutfuse nor Beam knows: Beam itself would drop a misspelt one in silence.
+
+    Raises:
+      UsageError: an unknown option.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for options in _all_subclasses(PipelineOptions):
+        options._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(beam_args)
+    if unknown:
+        raise UsageError(
+            f"{unknown[0]}: unknown option; see 'lutfuse fuse --help', or Beam's documentation for runner options"
+        )
+
+
+def _all_subclasses(cls: Any) -> list[Any]:
+    found = []
+    for child in cls.__subclasses__():
+        found += (
+            [child, *_all_subclasses(child)]
+            if "_add_argparse_args" in vars(child)
+            else _all_subclasses(child)
+        )
+    return found

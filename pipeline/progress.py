@@ -1,0 +1,127 @@
+"""What a person sees: a progress bar while the job runs, and a short table when it is done."""
+
+import contextlib
+import math
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from transforms.progress_file import tally
+from transforms.rows import TIMINGS, median
+
+POLL_S = 0.25
+LOG_EVERY_S = 30.0  # where there is no terminal, a line now and then
+
+
+@contextlib.contextmanager
+def shown(total: int, console: Console) -> Iterator[str]:
+    """Shows a bar of `total` brackets while the block runs; yields the file that workers report to."""
+    with tempfile.TemporaryDirectory(prefix="lutfuse-") as folder:
+        path = Path(folder) / "progress"
+        path.touch()
+        done = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(str(path), total, console, done), daemon=True)
+        watcher.start()
+        try:
+            yield str(path)
+        finally:
+            done.set()
+            watcher.join()
+
+
+def _watch(path: str, total: int, console: Console, done: threading.Event) -> None:
+    columns = (
+        TextColumn("fusing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}{task.fields[failed]}"),
+    )
+    terminal = console.is_terminal
+    with Progress(*columns, console=console, disable=not terminal, refresh_per_second=4) as bar:
+        task = bar.add_task("", total=total, rate="", left="", failed="")
+        since_line = 0.0
+        while not done.wait(POLL_S):
+            counts = tally(path)
+            elapsed = bar.tasks[0].elapsed or 0.0
+            fields = describe(counts, total, elapsed)
+            bar.update(task, completed=sum(counts.values()), **fields)
+            since_line += POLL_S
+            if not terminal and since_line >= LOG_EVERY_S:
+                since_line = 0.0
+                console.print(f"{sum(counts.values())}/{total} brackets " + " ".join(fields.values()))
+        counts = tally(path)
+        fields = describe(counts, total, bar.tasks[0].elapsed or 0.0)
+        bar.update(task, completed=sum(counts.values()), **fields | {"left": ""})
+
+
+def describe(counts: dict[str, int], total: int, elapsed_s: float) -> dict[str, str]:
+    """Rate, time left and failures in words.
+
+    Brackets that an earlier run finished pass in no time, so they count neither for rate nor for time left.
+    """
+    done = sum(counts.values())
+    worked = done - counts["skipped"]
+    rate = worked / elapsed_s if elapsed_s > 0 else 0.0
+    left = (total - done) / rate if rate else math.inf
+    return {
+        "rate": f"{rate * 60:.1f}/min" if worked else "",
+        "left": f"{_clock(left)} left" if rate and left else "",
+        "failed": f"  {counts['failed']} failed" if counts["failed"] else "",
+    }
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}"
+
+
+def summary(metrics: pa.Table, failures: pa.Table) -> list[Table]:
+    """Tables for the end of a job: counts, scores and median times; the first failures."""
+    tables = [_overview(metrics, failures)]
+    if failures.num_rows:
+        tables.append(_failures(failures))
+    return tables
+
+
+def _overview(metrics: pa.Table, failures: pa.Table) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    recovered = metrics["total_ms"].null_count
+    table.add_row("brackets", str(metrics.num_rows + failures.num_rows))
+    table.add_row("fused", f"{metrics.num_rows}" + (f" ({recovered} by an earlier run)" if recovered else ""))
+    table.add_row("failed", str(failures.num_rows))
+    for column, name, unit in (
+        ("psnr_db", "PSNR", " dB"),
+        ("ssim", "SSIM", ""),
+        ("mef_ssim", "MEF-SSIM", ""),
+    ):
+        value = median(metrics[column])
+        if value is not None:
+            count = len(metrics) - metrics[column].null_count
+            table.add_row(name, f"{value:.{2 if unit else 4}f}{unit} (median of {count})")
+    times = {name: median(metrics[name]) for name in TIMINGS}
+    if times["total_ms"] is not None:
+        listed = "  ".join(
+            f"{name.removesuffix('_ms')} {value:.0f}" for name, value in times.items() if value
+        )
+        table.add_row("median msec", listed)
+    return table
+
+
+def _failures(failures: pa.Table, shown_rows: int = 10) -> Table:
+    table = Table("failed bracket", "stage", "why", box=None, pad_edge=False)
+    rows: list[dict[str, Any]] = failures.slice(0, shown_rows).to_pylist()
+    for row in rows:
+        table.add_row(row["group_id"], row["stage"], row["message"])
+    if failures.num_rows > shown_rows:
+        table.add_row(f"… and {failures.num_rows - shown_rows} more", "", "")
+    return table

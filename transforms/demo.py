@@ -1,0 +1,54 @@
+"""`lutfuse demo`: the synthesised bracket as files, for a first run without photos of one's own."""
+
+import argparse
+from collections.abc import Sequence
+
+from models.synthetic import synthesise_bracket
+from transforms import image_io, storage
+
+
+def write_bracket(folder: str, *, width: int, height: int, seed: int) -> list[str]:
+    """Writes a synthesised bracket of three exposures and its reference below `folder`.
+
+    Args:
+      folder: local path or URI; gets `ev-3.jpg`, `ev+0.jpg`, `ev+3.jpg` and `reference.png`.
+      width: of the pictures, px.
+      height: of the pictures, px.
+      seed: another seed is another scene.
+
+    Returns:
+      The URIs written.
+    """
+    bracket = synthesise_bracket(width, height, seed=seed)
+    files = {
+        f"ev{ev:+g}.jpg": image_io.encode(pixels, format="jpeg", quality=97)
+        for ev, pixels in zip(bracket.evs, bracket.exposures, strict=True)
+    }
+    files["reference.png"] = image_io.encode(bracket.reference, format="png")
+    written = []
+    for name, data in files.items():
+        written.append(storage.join(folder, name))
+        storage.write_bytes(written[-1], data)
+    return written
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `lutfuse demo ARGV` and returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="lutfuse demo",
+        description="Write a synthesised bracket (an interior with a bright window; three exposures and a "
+        "reference) that 'lutfuse fuse' can fuse.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--output", required=True, metavar="URI", help="folder for the bracket's folder")
+    parser.add_argument("--width", type=int, default=3840, help="px (default: %(default)s)")
+    parser.add_argument("--height", type=int, default=2160, help="px (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another seed is another scene (default: %(default)s)"
+    )
+    args = parser.parse_args(argv)
+    folder = storage.join(args.output, f"interior-{args.seed}")
+    print(f"rendering a {args.width}x{args.height} bracket ...", flush=True)
+    for uri in write_bracket(folder, width=args.width, height=args.height, seed=args.seed):
+        print(f"wrote {uri}")
+    return 0

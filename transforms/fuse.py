@@ -1,0 +1,176 @@
+"""The heavy step: one bracket in, one fused image in storage and one small row out.
+
+`fuse_bracket` does the work and is plain Python; `FuseBrackets` calls it for each element and counts.
+A runner may retry a bundle: the same bracket gives the same bytes under the same name, so a second
+attempt replaces the first with itself.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.utils.shared import Shared
+
+from transforms import image_io, storage
+from transforms.brackets import Bracket
+from transforms.exposures import Pixels, read_exposures, read_reference, same_depth
+from transforms.outputs import FuseOptions, config_hash, output_uri, pack_row, recover_row
+from transforms.progress_file import report
+from transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
+from transforms.stages import NAMESPACE, BracketError, Stages
+
+if TYPE_CHECKING:
+    # torch stays out of the process that submits the job; workers import it in `setup`.
+    from models.predictor import Prediction, Predictor
+
+FAILURES = "failures"
+MIME = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff"}
+# Scores are taken on a reduced copy: they change little and cost a tenth. PSNR is taken at full size.
+PROXY_SIDE = 1024
+
+
+def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor") -> Row:
+    """Fuses one bracket and writes the image.
+
+    Args:
+      bracket: what to fuse.
+      options: how, and where to.
+      predictor: the model, shared by all brackets of a process.
+
+    Returns:
+      A row of `METRICS_SCHEMA`.
+
+    Raises:
+      BracketError: this bracket cannot be fused; the message says why.
+      OSError: the storage is down or full, which is no fault of the bracket.
+    """
+    start = time.perf_counter()
+    if bracket.problem:
+        raise BracketError("input", "invalid_bracket", bracket.problem)
+    stages = Stages()
+    config = config_hash(bracket, options, predictor.model_id)
+    images, bytes_in = read_exposures(bracket, options, stages)
+    frames = same_depth([image.pixels for image in images])
+    prediction, fused = _fuse(frames, options, predictor, stages)
+    middle = images[prediction.order[len(frames) // 2]]
+    reference = read_reference(bracket, fused.shape[:2], options, stages)
+    with stages("metrics"):
+        row = _describe(bracket, options, predictor, fused) | {"bytes_in": bytes_in}
+        row |= scores(frames, fused, reference)
+    with stages("encode"):
+        data = _encode(fused, middle, options, pack_row(row, config))
+    with stages("write"):
+        storage.write_bytes(row["output_uri"], data, mime=MIME[options.image_format])
+    row |= dict.fromkeys(TIMINGS, 0.0) | stages.msec
+    row |= {"bytes_out": len(data), "worker": socket.gethostname()}
+    row["total_ms"] = (time.perf_counter() - start) * 1e3
+    return check_row(row, METRICS_SCHEMA)
+
+
+def _fuse(
+    frames: list[Pixels], options: FuseOptions, predictor: "Predictor", stages: Stages
+) -> tuple["Prediction", Pixels]:
+    from models.fusion import fuse
+
+    with stages("student"):
+        prediction = predictor.predict(frames)
+    with stages("bake"):
+        lut = predictor.bake(prediction.latent, options.lut_size)
+    with stages("fuse"):
+        ordered = [frames[i] for i in prediction.order]
+        return prediction, fuse(ordered, prediction.grid, lut, device=options.device)
+
+
+def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fused: Pixels) -> Row:
+    height, width = fused.shape[:2]
+    return {
+        "group_id": printable(bracket.group_id),
+        "status": "fused",
+        "input_uris": [printable(uri) for uri in bracket.uris],
+        "output_uri": output_uri(bracket.group_id, options),
+        "n_exposures": len(bracket.uris),
+        "width": width,
+        "height": height,
+        "bit_depth": 8 if options.image_format == "jpeg" else fused.dtype.itemsize * 8,
+        "lut_size": options.lut_size,
+        "look": options.look_name,
+        "model": predictor.model_id,
+        "device": options.device,
+    }
+
+
+def _encode(fused: Pixels, middle: image_io.DecodedImage, options: FuseOptions, comment: str) -> bytes:
+    height, width = fused.shape[:2]
+    exif = image_io.carry_exif(middle.exif, width, height)
+    return image_io.encode(
+        fused,
+        format=options.image_format,
+        quality=options.quality,
+        icc=middle.icc,
+        exif=exif,
+        comment=comment,
+    )
+
+
+def scores(frames: list[Pixels], fused: Pixels, reference: Pixels | None) -> Row:
+    """The quality columns of a row; None where a score is not defined (no reference, tiny image)."""
+    from models import metrics
+
+    small = [metrics.proxy(image, PROXY_SIDE) for image in (*frames, fused)]
+    low, high = metrics.clipped_shares(fused)
+    row: Row = {"psnr_db": None, "ssim": None, "clipped_low": low, "clipped_high": high}
+    row["mef_ssim"] = _defined(metrics.mef_ssim, small[:-1], small[-1])
+    if reference is not None:
+        row["psnr_db"] = _defined(metrics.psnr, fused, reference)
+        row["ssim"] = _defined(metrics.ssim, small[-1], metrics.proxy(reference, PROXY_SIDE))
+    return row
+
+
+def _defined(score: Callable[..., float], *images: object) -> float | None:
+    try:
+        return score(*images)
+    except ValueError:
+        return None
+
+
+class FuseBrackets(beam.DoFn):
+    """Calls `fuse_bracket`; emits metrics rows, and failure rows under the tag `FAILURES`."""
+
+    def __init__(self, options: FuseOptions, progress_file: str | None = None) -> None:
+        self.options, self.progress_file = options, progress_file
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        """Loads the model once per process, however many threads the runner has."""
+        from models.predictor import Predictor
+
+        self._predictor = self._shared.acquire(lambda: Predictor.load(self.options.weights))
+
+    def process(self, bracket: Bracket) -> Iterator[Row | beam.pvalue.TaggedOutput]:
+        """One bracket: exactly one row."""
+        try:
+            row = None if bracket.problem or self.options.overwrite else self._recover(bracket)
+            outcome = "skipped" if row else "fused"
+            yield row or self._fuse(bracket)
+        except BracketError as error:
+            outcome = "failed"
+            Metrics.counter(NAMESPACE, f"failed-{error.stage}").inc()
+            failure = failure_row(bracket.group_id, bracket.uris, error.stage, error.error_type, str(error))
+            yield beam.pvalue.TaggedOutput(FAILURES, failure)
+        Metrics.counter(NAMESPACE, outcome).inc()
+        report(self.progress_file, outcome)
+
+    def _recover(self, bracket: Bracket) -> Row | None:
+        config = config_hash(bracket, self.options, self._predictor.model_id)
+        return recover_row(bracket, self.options, config)
+
+    def _fuse(self, bracket: Bracket) -> Row:
+        row = fuse_bracket(bracket, self.options, self._predictor)
+        for name in TIMINGS:
+            Metrics.distribution(NAMESPACE, f"{name.removesuffix('_ms')}-msec").update(round(row[name]))
+        for name in ("bytes_in", "bytes_out"):
+            Metrics.counter(NAMESPACE, name.replace("_", "-")).inc(row[name])
+        return row

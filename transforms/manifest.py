@@ -1,0 +1,135 @@
+"""Manifests: `.jsonl`, `.csv` and `.parquet` lists of brackets."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from transforms import storage
+from transforms.brackets import Bracket, InputError
+
+MANIFEST_SUFFIXES = (".jsonl", ".csv", ".parquet")
+
+
+def read_manifest(uri: str) -> Iterator[Bracket]:
+    """Brackets of a `.jsonl`, `.csv` or `.parquet` manifest.
+
+    Columns: `group_id`, `uris` (a list; in CSV separated by ';'), and optionally `reference` and `ev`
+    (a list in EV). Relative URIs start at the manifest's folder. A bad line becomes a bracket with a
+    problem; a file that is no manifest at all raises InputError.
+    """
+    data = storage.read_bytes(uri)
+    reader = {"jsonl": _jsonl_records, "csv": _csv_records, "parquet": _parquet_records}[
+        uri.rpartition(".")[2].lower()
+    ]
+    base = storage.parent(uri)
+    for number, record in reader(data, uri):
+        yield _bracket_of(record, number, base)
+
+
+def _jsonl_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
+    text = _text(data, uri)
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, f"not JSON ({error})"
+
+
+def _csv_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(io.StringIO(_text(data, uri)), strict=True)
+    try:
+        _require_columns(reader.fieldnames or [], uri)
+        for record in reader:
+            yield reader.line_num, {k: v for k, v in record.items() if v not in (None, "")}
+    except csv.Error as error:
+        raise InputError(
+            f"--input {uri}: line {reader.line_num} is not CSV ({error}); fix or re-export it"
+        ) from None
+
+
+def _parquet_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        _require_columns(file.schema_arrow.names, uri)
+        rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
+        for number, row in enumerate(rows, 1):
+            yield number, {k: v for k, v in row.items() if v is not None}
+    except InputError:
+        raise
+    except Exception as error:
+        # pyarrow reports damaged files with many types, OSError and ArrowInvalid among them.
+        raise InputError(f"--input {uri}: not a readable Parquet file ({error}); write it again") from None
+
+
+def _text(data: bytes, uri: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"--input {uri}: not UTF-8 text ({error}); save the manifest as UTF-8") from None
+
+
+def _require_columns(names: Iterable[str], uri: str) -> None:
+    missing = {"group_id", "uris"} - set(names)
+    if missing:
+        raise InputError(
+            f"--input {uri}: column(s) {', '.join(sorted(missing))} missing; a manifest has group_id and uris"
+        )
+
+
+def _bracket_of(record: Any, number: int, base: str) -> Bracket:
+    name = f"line-{number}"
+    if not isinstance(record, dict):
+        return Bracket(
+            name, (), problem=f"manifest line {number}: {record if isinstance(record, str) else 'no object'}"
+        )
+    if isinstance(record.get("group_id"), str):
+        name = record["group_id"]
+    try:
+        return _parse_record(record, base)
+    except (TypeError, ValueError) as error:
+        return Bracket(name, (), problem=f"manifest line {number}: {error}")
+
+
+def _parse_record(record: dict[str, Any], base: str) -> Bracket:
+    group_id = record.get("group_id")
+    if not isinstance(group_id, str):
+        raise TypeError(f"group_id is {group_id!r}; it must be text")
+    uris = tuple(_absolute(uri, base) for uri in _list_field(record, "uris", str))
+    reference = record.get("reference")
+    if reference is not None and not isinstance(reference, str):
+        raise TypeError(f"reference is {reference!r}; it must be a URI")
+    ev = _list_field(record, "ev", _finite) if "ev" in record else None
+    if ev is not None and len(ev) != len(uris):
+        raise ValueError(f"ev has {len(ev)} values for {len(uris)} uris; give one for each")
+    return Bracket(group_id, uris, _absolute(reference, base) if reference else None, ev)
+
+
+def _list_field(record: dict[str, Any], key: str, convert: Callable[[Any], Any]) -> tuple[Any, ...]:
+    value = record.get(key)
+    if isinstance(value, str):
+        value = (
+            json.loads(value) if value.startswith("[") else [v.strip() for v in value.split(";") if v.strip()]
+        )
+    if not isinstance(value, list):
+        raise TypeError(f"{key} is {value!r}; it must be a list")
+    if convert is str and not all(isinstance(v, str) and v and "\0" not in v for v in value):
+        raise TypeError(f"{key} is {value!r}; every entry must be a path or URI")
+    return tuple(convert(v) for v in value)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def _absolute(uri: str, base: str) -> str:
+    rooted = uri.startswith("/") or not storage.is_local(uri)
+    return uri if rooted or not base else storage.join(base, uri)

@@ -1,0 +1,134 @@
+"""The two tables a job leaves: one row per fused bracket, one per failed bracket.
+
+`WriteToParquet` fills missing columns with nulls and drops unknown ones in silence, so rows are checked
+against the schema first.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.pvalue import PCollection
+
+from transforms import storage
+
+Row = dict[str, Any]
+
+STAGES = ("read", "decode", "student", "bake", "fuse", "metrics", "encode", "write")
+TIMINGS = (*(f"{stage}_ms" for stage in STAGES), "total_ms")
+
+# Nullable: psnr_db and ssim without a reference, scores of images smaller than their window, and the
+# timings of a bracket that an earlier run fused.
+METRICS_SCHEMA = pa.schema(
+    [
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("input_uris", pa.list_(pa.string()), nullable=False),
+        pa.field("output_uri", pa.string(), nullable=False),
+        pa.field("n_exposures", pa.int32(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("bit_depth", pa.int32(), nullable=False),
+        pa.field("lut_size", pa.int32(), nullable=False),
+        pa.field("look", pa.string()),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("device", pa.string(), nullable=False),
+        pa.field("psnr_db", pa.float64()),
+        pa.field("ssim", pa.float64()),
+        pa.field("mef_ssim", pa.float64()),
+        pa.field("clipped_low", pa.float64(), nullable=False),
+        pa.field("clipped_high", pa.float64(), nullable=False),
+        *(pa.field(name, pa.float64()) for name in TIMINGS),
+        pa.field("bytes_in", pa.int64(), nullable=False),
+        pa.field("bytes_out", pa.int64(), nullable=False),
+        pa.field("worker", pa.string()),
+    ]
+)
+
+FAILURES_SCHEMA = pa.schema(
+    [
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("input_uris", pa.list_(pa.string()), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("error_type", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+    ]
+)
+
+
+def check_row(row: Row, schema: pa.Schema) -> Row:
+    """`row` itself if it has exactly the columns and types of `schema`; raises ValueError or TypeError."""
+    missing, extra = set(schema.names) - set(row), set(row) - set(schema.names)
+    if missing or extra:
+        raise ValueError(f"row has missing columns {sorted(missing)} and unknown columns {sorted(extra)}")
+    for field in schema:
+        value = row[field.name]
+        if value is None and not field.nullable:
+            raise ValueError(f"{field.name} is null; the schema requires a value")
+        try:
+            pa.scalar(value, field.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise TypeError(f"{field.name} is {value!r}; the schema wants {field.type}") from error
+    return row
+
+
+def failure_row(group_id: str, uris: Iterable[str], stage: str, error_type: str, message: str) -> Row:
+    """A row of the failures table; text that is no valid Unicode is escaped, not lost."""
+    texts = {"group_id": group_id, "stage": stage, "error_type": error_type, "message": message}
+    row: Row = {name: printable(text) for name, text in texts.items()}
+    row["input_uris"] = [printable(uri) for uri in uris]
+    return row
+
+
+def printable(text: str) -> str:
+    """`text` with lone surrogates (file names that are not UTF-8) escaped, so that Parquet can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class WriteRows(beam.PTransform):  # type: ignore[type-arg]
+    """Writes checked rows as `PREFIX-00000-of-0000N.parquet`; the files appear when all rows are in."""
+
+    def __init__(self, prefix: str, schema: pa.Schema, shards: int) -> None:
+        super().__init__()
+        self.prefix, self.schema, self.shards = prefix, schema, shards
+
+    def expand(self, rows: PCollection[Row]) -> PCollection[str]:
+        return (
+            rows
+            | "Check" >> beam.Map(check_row, self.schema)
+            | "Write"
+            >> beam.io.WriteToParquet(
+                self.prefix, self.schema, codec="zstd", file_name_suffix=".parquet", num_shards=self.shards
+            )
+        )
+
+
+def shards(prefix: str) -> list[str]:
+    """The Parquet files that `WriteRows(prefix, …)` left."""
+    # Filtered here, not by a glob: an output folder may hold wildcard characters.
+    folder = storage.parent(prefix)
+    return [
+        uri
+        for uri in storage.list_files(folder)
+        if uri.startswith(f"{prefix}-") and uri.endswith(".parquet") and storage.parent(uri) == folder
+    ]
+
+
+def read_rows(prefix: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """All rows below `prefix`, or only some columns of them."""
+    tables = [
+        pq.read_table(pa.BufferReader(storage.read_bytes(uri)), columns=columns) for uri in shards(prefix)
+    ]
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    return pa.concat_tables(tables).cast(wanted) if tables else wanted.empty_table()
+
+
+def median(column: pa.ChunkedArray) -> float | None:
+    """Exact median of a numeric column without its nulls and NaNs; None where nothing is left."""
+    values = column.drop_null()
+    if len(values) == 0:
+        return None
+    return float(pc.quantile(values, q=0.5)[0].as_py())

@@ -1,0 +1,45 @@
+"""The steps of fusing one bracket: how long each took, and which one an error belongs to."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from transforms import image_io, storage
+
+NAMESPACE = "lutfuse"  # of every Beam counter and distribution
+
+
+class BracketError(Exception):
+    """One bracket cannot be fused; the job goes on.
+
+    Attributes:
+      stage: where it happened, a name of `rows.STAGES` or "input".
+      error_type: short category for counting.
+    """
+
+    def __init__(self, stage: str, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.stage, self.error_type = stage, error_type
+
+
+class Stages:
+    """Times the steps of one bracket and gives each error the stage that it happened in."""
+
+    def __init__(self) -> None:
+        self.msec: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        except BracketError:
+            raise
+        except Exception as error:
+            if storage.is_fatal(error):
+                raise
+            kind = error.kind if isinstance(error, image_io.ImageError) else type(error).__name__
+            raise BracketError(stage, kind, storage.explain(error)) from error
+        finally:
+            elapsed = (time.perf_counter() - start) * 1e3
+            self.msec[f"{stage}_ms"] = self.msec.get(f"{stage}_ms", 0.0) + elapsed
