@@ -1,0 +1,57 @@
+"""From decoded frames to what the student sees: area-averaged thumbnails, sorted dark to bright."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.config import MAX_FRAMES, MIN_FRAMES
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+Image = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+def check_bracket(images: Sequence[Image]) -> None:
+    """Raise ValueError, with the remedy, for anything that is not a bracket of 2…9 equal RGB frames."""
+    if not MIN_FRAMES <= len(images) <= MAX_FRAMES:
+        raise ValueError(f"{len(images)} frames; a bracket has {MIN_FRAMES} to {MAX_FRAMES}")
+    first = images[0]
+    for image in images:
+        if image.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"frames are {image.dtype}; convert them to uint8 or uint16")
+        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError(f"a frame has shape {image.shape}; frames are [H, W, 3] RGB and not empty")
+        if image.shape != first.shape or image.dtype != first.dtype:
+            raise ValueError(
+                f"frames differ: {first.shape} {first.dtype} and {image.shape} {image.dtype}; "
+                "a bracket has one size and one bit depth"
+            )
+
+
+def thumbnail(image: Image, size: int) -> npt.NDArray[np.float32]:
+    """Area average of `image` [H, W, 3] u8 | u16 at [size, size, 3] float32 in [0, 1] (x̂_k of DESIGN §1).
+
+    Large frames are first reduced by a whole factor, which OpenCV does several times faster than a
+    fractional one; the up to factor − 1 rows and columns that are left over have no vote.
+    """
+    height, width = image.shape[:2]
+    fy, fx = max(height // size, 1), max(width // size, 1)
+    rows, cols = height // fy, width // fx
+    if fy > 1 or fx > 1:
+        image = cv2.resize(image[: rows * fy, : cols * fx], (cols, rows), interpolation=cv2.INTER_AREA)
+    scale = np.float32(1 / np.iinfo(image.dtype).max)
+    small = image.astype(np.float32) * scale
+    if small.shape[:2] != (size, size):
+        small = cv2.resize(small, (size, size), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(np.clip(small, 0, 1), np.float32)
+
+
+def exposure_order(thumbs: Sequence[npt.NDArray[np.float32]]) -> tuple[int, ...]:
+    """Indices dark → bright by mean luma; frames of equal mean are told apart by their pixels.
+
+    The order depends on the frames alone, so a bracket fuses to the same bytes however it was listed.
+    """
+    means = [float(np.mean(thumb @ LUMA, dtype=np.float64)) for thumb in thumbs]
+    return tuple(sorted(range(len(thumbs)), key=lambda k: (means[k], thumbs[k].tobytes())))

@@ -1,0 +1,100 @@
+"""The student S_θ(x̂_1…x̂_K) → (G, z), DESIGN eq. (1): any K, permutation-equivariant, at most 0.52 M parameters."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.config import StudentConfig
+from models.implicit_lut import ImplicitLut
+from models.reference import luma_of
+
+SPLAT_MAPS = 4
+
+
+def luma_tents(values: Tensor, bins: int) -> Tensor:
+    """Membership of luma [..., H, W] in the D knots of eq. (2): [..., D, H, W], sums to one over D."""
+    position = (values.clamp(0, 1) * (bins - 1)).unsqueeze(-3)
+    knots = torch.arange(bins, device=values.device, dtype=values.dtype).view(bins, 1, 1)
+    return (1 - (position - knots).abs()).clamp_min(0)
+
+
+def splat(thumbs: Tensor, config: StudentConfig) -> Tensor:
+    """What each node of the weight grid will act on: thumbs [B, K, 3, S, S] → [B, K, 4·D, Gh, Gw].
+
+    Per exposure, luma bin and cell: the share of pixels; their detail; the mean detail of all exposures at
+    those pixels; the mean luma of all exposures there. Detail is |luma − its 3×3 mean| × 8.
+    """
+    levels = F.avg_pool2d(luma_of(thumbs), 2)
+    detail = 8 * (levels - F.avg_pool2d(levels, 3, 1, 1, count_include_pad=False)).abs()
+    shared = torch.stack((detail.mean(1), levels.mean(1)), 1)[:, None].expand(-1, levels.shape[1], -1, -1, -1)
+    maps = torch.cat((torch.ones_like(levels)[:, :, None], detail[:, :, None], shared), 2)
+    tents = _cells(luma_tents(levels, config.luma_bins), config)
+    means = tents @ _cells(maps, config).transpose(-1, -2) / tents.shape[-1]  # [B, K, Gh, Gw, D, 4]
+    return means.flatten(-2).permute(0, 1, 4, 2, 3)
+
+
+def _cells(maps: Tensor, config: StudentConfig) -> Tensor:
+    """[B, K, C, H, W] → [B, K, Gh, Gw, C, pixels of the cell]."""
+    *lead, height, width = maps.shape
+    cells = maps.reshape(*lead, config.grid_rows, height // config.grid_rows, config.grid_cols, -1)
+    return cells.permute(0, 1, 3, 5, 2, 4, 6).flatten(-2)
+
+
+class ContextBlock(nn.Module):
+    """Residual block on [B, K, C, Gh, Gw]: each exposure sees the mean and maximum over all, and their global mean."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(3 * width, width, 1)
+        self.scene = nn.Linear(2 * width, width)
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.out = nn.Conv2d(width, width, 3, padding=1)
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, peak = x.mean(1, keepdim=True).expand_as(x), x.amax(1, keepdim=True).expand_as(x)
+        pooled = torch.cat((x.mean((3, 4)), mean.mean((3, 4))), 2)  # [B, K, 2C]
+        h = self.mix(torch.cat((x, mean, peak), 2).flatten(0, 1))
+        h = F.silu(h + self.scene(pooled).flatten(0, 1)[:, :, None, None])
+        h = self.out(F.silu(self.conv(h)))
+        return x + h.reshape(x.shape)
+
+
+class Student(nn.Module):
+    """Weight grid and latent code from thumbnails, plus the implicit LUT that bakes the code."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.stem = nn.Conv2d(3, width // 2, 4, stride=4)
+        self.down = nn.Conv2d(width // 2, width, 3, stride=2, padding=1)
+        self.embed = nn.Conv2d(width + SPLAT_MAPS * config.luma_bins, width, 1)
+        self.blocks = nn.ModuleList(ContextBlock(width) for _ in range(config.blocks))
+        self.head = nn.Conv2d(width, config.luma_bins, 1)
+        self.latent = nn.Sequential(nn.Linear(3 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, config.latent))
+        self.implicit_lut = ImplicitLut(config)
+        nn.init.zeros_(self.head.weight)  # an untrained student is the plain average
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, thumbs: Tensor) -> tuple[Tensor, Tensor]:
+        """Eq. (1): thumbs [B, K, 3, S, S] float32 in [0, 1] → G [B, K, D, Gh, Gw] > 0, z [B, Z]."""
+        config = self.config
+        frames = thumbs.flatten(0, 1)
+        x = F.silu(self.down(F.silu(self.stem(2 * frames - 1))))
+        x = F.adaptive_avg_pool2d(x, (config.grid_rows, config.grid_cols))
+        x = self.embed(torch.cat((x, splat(thumbs, config).flatten(0, 1)), 1))
+        x = x.reshape(*thumbs.shape[:2], *x.shape[1:])
+        for block in self.blocks:
+            x = block(x)
+        logits = self.head(x.flatten(0, 1)).reshape(*x.shape[:2], config.luma_bins, *x.shape[3:])
+        bound = config.log_weight_range
+        grid = torch.exp(bound * torch.tanh(logits / bound))
+        pooled = x.mean((3, 4))
+        spread = x.var((1, 3, 4), correction=0).add(1e-4).sqrt()
+        return grid, self.latent(torch.cat((pooled.mean(1), pooled.amax(1), spread), 1))
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
