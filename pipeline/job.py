@@ -120,8 +120,8 @@ def _check_output(config: JobConfig) -> None:
     except Exception as error:
         # Storage clients raise many types, all with the same meaning here.
         raise UsageError(
-            f"--output {config.fuse.output}: cannot be written ({storage.explain(error)}); choose another place "
-            "or ask for write access"
+            f"--output {config.fuse.output}: cannot be written ({storage.explain(error)}); "
+            "choose another place or ask for write access"
         ) from error
 
 
@@ -142,11 +142,18 @@ def _forget_old_rows(config: JobConfig) -> None:
         storage.delete(shards(prefix))
 
 
-def write_run(config: JobConfig, found: Found, status: str, counts: dict[str, int] | None = None) -> None:
-    """Writes `run.json`: the resolved configuration, the model, and how the job stands."""
+def write_run(
+    config: JobConfig,
+    found: Found,
+    status: str,
+    counts: dict[str, int] | None = None,
+    model: str | None = None,
+) -> None:
+    """Writes `run.json`: the resolved configuration, the model's name and hash, and how the job stands."""
     document = {
         "status": status,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": model,
         "config": describe(config),
         "found": asdict(found),
         "counts": counts,
@@ -186,7 +193,8 @@ def _account(config: JobConfig, found: Found, console: Console) -> int:
         raise JobError(
             f"{found.brackets} brackets but {sum(counts.values())} rows; run the same command again"
         )
-    write_run(config, found, "finished", counts)
+    models = sorted(set(metrics["model"].to_pylist()))
+    write_run(config, found, "finished", counts, models[0] if models else None)
     _print_summary(config, metrics, failures, console)
     return SOME_FAILED if failures.num_rows else OK
 

@@ -186,7 +186,7 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         look_name=None if args.look is None else storage.basename(args.look),
         device=args.device,
         overwrite=args.overwrite,
-        weights=None if args.weights is None else _absolute(args.weights),
+        weights=_existing_weights(args.weights),
         limits=DecodeLimits(max_megapixels=args.max_megapixels),
     )
     identity = "\n".join((source, args.group_by, args.reference))
@@ -199,6 +199,17 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
 def _absolute(uri: str) -> str:
     # Workers may run in another folder than the launcher.
     return str(Path(uri).absolute()) if storage.is_local(uri) else uri.rstrip("/")
+
+
+def _existing_weights(path: str | None) -> str | None:
+    if path is None:
+        return None
+    for file in (Path(path), Path(path).with_suffix(".json")):
+        if not file.is_file():
+            raise UsageError(
+                f"--weights {path}: {file} is missing; name a .safetensors file and keep its JSON beside it"
+            )
+    return _absolute(path)
 
 
 def _read_option_file(flag: str, uri: str | None) -> bytes | None:
@@ -224,7 +235,7 @@ def check_beam_args(beam_args: list[str]) -> None:
     _, unknown = parser.parse_known_args(beam_args)
     if unknown:
         raise UsageError(
-            f"{unknown[0]}: unknown option; see 'lutfuse fuse --help', or Beam's documentation for runner options"
+            f"{unknown[0]}: unknown option; see 'lutfuse fuse --help', or Beam's own for runner options"
         )
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from transforms.progress_file import tally
 from transforms.rows import TIMINGS, median
@@ -121,7 +122,8 @@ def _failures(failures: pa.Table, shown_rows: int = 10) -> Table:
     table = Table("failed bracket", "stage", "why", box=None, pad_edge=False)
     rows: list[dict[str, Any]] = failures.slice(0, shown_rows).to_pylist()
     for row in rows:
-        table.add_row(row["group_id"], row["stage"], row["message"])
+        # Text, not str: rich would read square brackets in a file name as markup.
+        table.add_row(Text(row["group_id"]), row["stage"], Text(row["message"]))
     if failures.num_rows > shown_rows:
         table.add_row(f"… and {failures.num_rows - shown_rows} more", "", "")
     return table

@@ -1,8 +1,11 @@
 """What every test may need: where real brackets are, and what to do where there is no GPU."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 DATA = Path(os.environ.get("LUTFUSE_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -30,3 +33,47 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def data_dir() -> Path:
     """Root of the real brackets; only tests marked `needs_data` may ask for it."""
     return DATA
+
+
+def synthetic_frames(
+    count: int, size: tuple[int, int] = (64, 48), seed: int = 0, dtype: type = np.uint8
+) -> list[np.ndarray]:
+    """`count` exposures [H, W, 3] of one random smooth scene, dark to bright; `size` is (width, height)."""
+    width, height = size
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width] / max(size)
+    phases = rng.uniform(0, 6, (3, 2))
+    radiance = np.stack([2 + np.sin(9 * rows + p) + np.cos(7 * columns + q) for p, q in phases], -1)
+    radiance = radiance * np.exp(rng.normal(0, 0.05, radiance.shape))
+    peak = np.iinfo(dtype).max
+    gains = 2.0 ** np.linspace(-3, 1, count)
+    return [np.clip((radiance * g / 4) ** (1 / 2.2) * peak, 0, peak).round().astype(dtype) for g in gains]
+
+
+@pytest.fixture
+def frames() -> Callable[..., list[np.ndarray]]:
+    """The function `synthetic_frames`."""
+    return synthetic_frames
+
+
+@pytest.fixture
+def write_bracket() -> Callable[..., list[str]]:
+    """Writes exposures (and a reference) into a folder: (folder, count, format, …) to their paths."""
+    from transforms import image_io
+
+    def write(
+        folder: Path, count: int = 3, *, suffix: str = "jpg", reference: bool = False, **scene: Any
+    ) -> list[str]:
+        folder.mkdir(parents=True, exist_ok=True)
+        formats = {"jpg": "jpeg", "png": "png", "tif": "tiff"}
+        pictures = synthetic_frames(count, **scene)
+        names = [f"{i}.{suffix}" for i in range(count)]
+        if reference:
+            pictures.append(pictures[count // 2])
+            names.append("reference.png")
+        for name, pixels in zip(names, pictures, strict=True):
+            form = formats[name.rpartition(".")[2]]
+            (folder / name).write_bytes(image_io.encode(pixels, format=form, quality=97))
+        return [str(folder / name) for name in names]
+
+    return write

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
+from transforms import storage
+
 MIN_EXPOSURES, MAX_EXPOSURES = 2, 9
 # Local file names hold 255 bytes; room is kept for the extension and a temporary name.
 MAX_NAME_BYTES = 240
@@ -41,7 +43,8 @@ class Bracket:
 
 def to_json(bracket: Bracket) -> str:
     """One line of the resolved manifest; `from_json` reads it back."""
-    return json.dumps({k: v for k, v in asdict(bracket).items() if v is not None}, ensure_ascii=False)
+    # ASCII escapes: file names that are not UTF-8 arrive as lone surrogates, which no text file may hold.
+    return json.dumps({k: v for k, v in asdict(bracket).items() if v is not None})
 
 
 def from_json(line: str) -> Bracket:
@@ -55,6 +58,17 @@ def from_json(line: str) -> Bracket:
         None if ev is None else tuple(ev),
         fields.get("problem"),
     )
+
+
+def stem(uri: str) -> str:
+    """File name without its last extension."""
+    return storage.basename(uri).rpartition(".")[0]
+
+
+def group_name(folder: str, root: str) -> str:
+    """`group_id` of the bracket in `folder`: its path below `root`, or its own name where they are one."""
+    relative = folder.removeprefix(root).strip("/")
+    return relative or storage.basename(root) or "bracket"
 
 
 def group_id_problem(group_id: str) -> str | None:

@@ -6,26 +6,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from transforms import storage
-from transforms.brackets import Bracket, InputError, judged
+from transforms.brackets import Bracket, InputError, group_name, judged, stem
+from transforms.exif_groups import group_by_exif
 from transforms.manifest import MANIFEST_SUFFIXES, read_manifest
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _GLOB = re.compile(r"[*?\[]")
 
 
-def stem(uri: str) -> str:
-    """File name without its last extension."""
-    return storage.basename(uri).rpartition(".")[0]
-
-
 def is_image(uri: str) -> bool:
     """Whether the name ends like a format that can be fused (content decides later)."""
     return uri.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _group_name(folder: str, root: str) -> str:
-    relative = folder.removeprefix(root).strip("/")
-    return relative or storage.basename(root) or "bracket"
 
 
 def group_by_folder(files: Iterable[str], root: str, reference: str = "reference") -> Iterator[Bracket]:
@@ -40,7 +31,7 @@ def group_by_folder(files: Iterable[str], root: str, reference: str = "reference
         names = list(group)
         references = [uri for uri in names if stem(uri) == reference]
         uris = tuple(uri for uri in names if stem(uri) != reference)
-        yield Bracket(_group_name(folder, root), uris, references[0] if references else None)
+        yield Bracket(group_name(folder, root), uris, references[0] if references else None)
 
 
 def glob_root(pattern: str) -> str:
@@ -48,6 +39,9 @@ def glob_root(pattern: str) -> str:
     parts = pattern.split("/")
     fixed = list(itertools.takewhile(lambda part: not _GLOB.search(part), parts))
     return "/".join(fixed) or ("/" if pattern.startswith("/") else ".")
+
+
+GROUPINGS = {"folder": group_by_folder, "exif": group_by_exif}
 
 
 def find_brackets(

@@ -98,8 +98,22 @@ def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fu
         "lut_size": options.lut_size,
         "look": options.look_name,
         "model": predictor.model_id,
-        "device": options.device,
+        "device": used_device(options.device),
     }
+
+
+def used_device(device: str) -> str:
+    """ "cpu" or "cuda": what `device` (which may be "auto") means on this machine.
+
+    Raises:
+      RuntimeError: "cuda" was asked for and there is none.
+    """
+    from models.fusion import cuda_device_count
+
+    found = cuda_device_count() > 0
+    if device == "cuda" and not found:
+        raise RuntimeError("--device cuda: no CUDA device here; use --device auto, or a worker with a GPU")
+    return "cuda" if found and device != "cpu" else "cpu"
 
 
 def _encode(fused: Pixels, middle: image_io.DecodedImage, options: FuseOptions, comment: str) -> bytes:
@@ -147,6 +161,7 @@ class FuseBrackets(beam.DoFn):
         """Loads the model once per process, however many threads the runner has."""
         from models.predictor import Predictor
 
+        used_device(self.options.device)  # fails the job at once, not every bracket
         self._predictor = self._shared.acquire(lambda: Predictor.load(self.options.weights))
 
     def process(self, bracket: Bracket) -> Iterator[Row | beam.pvalue.TaggedOutput]:

@@ -9,6 +9,8 @@ from transforms.brackets import Bracket
 from transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "tiff": "tif"}
+# Columns that may differ between two runs that give the same picture.
+CIRCUMSTANCES = {*TIMINGS, "output_uri", "bytes_out", "device", "worker"}
 # First bytes of a finished image that are sure to hold its row.
 ROW_PREFIX_BYTES = 1 << 17
 
@@ -62,8 +64,8 @@ def config_hash(bracket: Bracket, options: FuseOptions, model_id: str) -> str:
 
 
 def pack_row(row: Row, config: str) -> str:
-    """What a fused image carries of its row: all but the timings, so that bytes repeat."""
-    kept = {k: v for k, v in row.items() if k not in TIMINGS and k not in ("worker", "bytes_out")}
+    """What a fused image carries of its row: all that is the same wherever and whenever it is fused."""
+    kept = {k: v for k, v in row.items() if k not in CIRCUMSTANCES}
     return json.dumps({"lutfuse": 1, "config": config, "row": kept}, sort_keys=True)
 
 
@@ -76,7 +78,8 @@ def recover_row(bracket: Bracket, options: FuseOptions, config: str) -> Row | No
         document = json.loads(packed) if packed else {}
         if document.get("config") != config:
             return None
-        row: Row = dict.fromkeys(METRICS_SCHEMA.names) | document["row"] | {"bytes_out": size}
+        row: Row = dict.fromkeys(METRICS_SCHEMA.names) | document["row"]
+        row |= {"bytes_out": size, "output_uri": uri}
         return check_row(row, METRICS_SCHEMA)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # a foreign or damaged file: fuse again and replace it

@@ -21,7 +21,7 @@ STAGES = ("read", "decode", "student", "bake", "fuse", "metrics", "encode", "wri
 TIMINGS = (*(f"{stage}_ms" for stage in STAGES), "total_ms")
 
 # Nullable: psnr_db and ssim without a reference, scores of images smaller than their window, and the
-# timings of a bracket that an earlier run fused.
+# timings, device and worker of a bracket that an earlier run fused.
 METRICS_SCHEMA = pa.schema(
     [
         pa.field("group_id", pa.string(), nullable=False),
@@ -35,7 +35,7 @@ METRICS_SCHEMA = pa.schema(
         pa.field("lut_size", pa.int32(), nullable=False),
         pa.field("look", pa.string()),
         pa.field("model", pa.string(), nullable=False),
-        pa.field("device", pa.string(), nullable=False),
+        pa.field("device", pa.string()),
         pa.field("psnr_db", pa.float64()),
         pa.field("ssim", pa.float64()),
         pa.field("mef_ssim", pa.float64()),
@@ -68,11 +68,19 @@ def check_row(row: Row, schema: pa.Schema) -> Row:
         value = row[field.name]
         if value is None and not field.nullable:
             raise ValueError(f"{field.name} is null; the schema requires a value")
-        try:
-            pa.scalar(value, field.type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise TypeError(f"{field.name} is {value!r}; the schema wants {field.type}") from error
+        if not _fits(value, field.type):
+            raise TypeError(f"{field.name} is {value!r}; the schema wants {field.type}")
     return row
+
+
+def _fits(value: object, kind: pa.DataType) -> bool:
+    if isinstance(value, str) and pa.types.is_list(kind):
+        return False  # Arrow would take text for a list of its letters.
+    try:
+        pa.scalar(value, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False
+    return True
 
 
 def failure_row(group_id: str, uris: Iterable[str], stage: str, error_type: str, message: str) -> Row:

@@ -6,6 +6,7 @@ object appears when its upload is complete. Transient errors are retried with ba
 
 import contextlib
 import errno
+import glob
 import os
 import uuid
 from collections.abc import Iterable, Iterator
@@ -170,18 +171,23 @@ def match_files(pattern: str) -> Iterator[str]:
         found = list(_match(pattern))
         yield from found or _match(join(pattern, "**"))
         return
-    anchor = Path(pattern).anchor or "."
-    for path in sorted(Path(anchor).glob(os.path.relpath(pattern, anchor))):
-        if path.is_dir():
-            yield from _walk(str(path))
-        elif not path.name.startswith("."):
-            yield str(path)
+    # glob leaves hidden files out, as a shell does.
+    for path in _by_folder(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 (pathlib's would show them)
+        if Path(path).is_dir():
+            yield from _walk(path)
+        else:
+            yield path
 
 
 @_retry
 def _match(pattern: str) -> list[str]:
     (result,) = FileSystems.match([pattern])
-    return sorted(m.path for m in result.metadata_list if not basename(m.path).startswith("."))
+    return _by_folder(m.path for m in result.metadata_list if not basename(m.path).startswith("."))
+
+
+def _by_folder(paths: Iterable[str]) -> list[str]:
+    # Plain sorting would put a subfolder between the files of its parent.
+    return sorted(paths, key=lambda path: (parent(path), path))
 
 
 def _walk(root: str) -> Iterator[str]:

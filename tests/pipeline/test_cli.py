@@ -1,0 +1,157 @@
+"""The real command line in a process of its own: exit codes, output tree, messages."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+
+def lutfuse(*argv, cwd=None):
+    command = [sys.executable, "-m", "pipeline", *map(str, argv)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd, check=False)
+
+
+def rows(output, table):
+    return [
+        row
+        for path in sorted(Path(output, table).glob("*.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
+
+
+@pytest.fixture
+def tree(tmp_path, write_bracket):
+    for i, size in enumerate([(64, 48), (40, 56)]):
+        write_bracket(tmp_path / "in" / f"scene {i}", 2 + i, size=size, seed=i, reference=i == 0)
+    return tmp_path / "in"
+
+
+def test_a_folder_tree_is_fused_and_a_second_run_only_recovers_rows(tree, tmp_path):
+    out = tmp_path / "out"
+    done = lutfuse("fuse", "--input", tree, "--output", out, "--quality", 80)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (out / "fused").iterdir()) == ["scene 0.jpg", "scene 1.jpg"]
+    found = {row["group_id"]: row for row in rows(out, "metrics")}
+    assert found["scene 0"]["psnr_db"] > 5
+    assert found["scene 1"]["psnr_db"] is None
+    assert rows(out, "failures") == []
+    for word in ("fused", "2", "PSNR", "MEF-SSIM", "median msec", f"{out}/fused"):
+        assert word in done.stdout
+    run = json.loads((out / "run.json").read_text())
+    assert run["status"] == "finished"
+    assert run["counts"] == {"fused": 2, "failed": 0}
+    assert run["config"]["quality"] == 80
+    assert run["model"].startswith("lutfuse")
+
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in (out / "fused").iterdir()}
+    again = lutfuse("fuse", "--input", tree, "--output", out, "--quality", 80)
+    assert again.returncode == 0, again.stderr
+    assert "by an earlier run" in again.stdout
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in (out / "fused").iterdir()} == before
+    assert {row["group_id"]: row["psnr_db"] for row in rows(out, "metrics")} == {
+        name: row["psnr_db"] for name, row in found.items()
+    }
+
+
+def test_several_processes_write_the_same_bytes_as_one(tree, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert lutfuse("fuse", "--input", tree, "--output", one).returncode == 0
+    workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    done = lutfuse("fuse", "--input", tree, "--output", two, *workers)
+    assert done.returncode == 0, done.stderr
+    for path in (one / "fused").iterdir():
+        assert path.read_bytes().replace(b"/one/", b"/two/") == (two / "fused" / path.name).read_bytes()
+    assert len(rows(two, "metrics")) == 2
+
+
+def test_bad_brackets_are_failure_rows_and_exit_code_3(tree, tmp_path, write_bracket):
+    write_bracket(tree / "broken", 3)
+    (tree / "broken" / "1.jpg").write_bytes(b"not a picture")
+    write_bracket(tree / "alone", 1)
+    write_bracket(tree / "sizes", 2)
+    write_bracket(tree / "sizes", 1, size=(20, 20))
+    out = tmp_path / "out"
+    done = lutfuse("fuse", "--input", tree, "--output", out)
+    assert done.returncode == 3, done.stderr
+    assert {row["group_id"]: row["stage"] for row in rows(out, "failures")} == {
+        "broken": "decode",
+        "alone": "input",
+        "sizes": "decode",
+    }
+    assert len(rows(out, "metrics")) == 2
+    assert "broken" in done.stdout
+
+
+def test_manifests_with_repeated_and_escaping_names_lose_nothing(tree, tmp_path):
+    uris = [str(p) for p in sorted((tree / "scene 1").glob("*.jpg"))]
+    names = ["same", "same", "../escape", "deep/er"]
+    lines = [json.dumps({"group_id": name, "uris": uris}) for name in names]
+    (tmp_path / "m.jsonl").write_text("\n".join([*lines, "{broken"]))
+    out = tmp_path / "x" / "out"
+    done = lutfuse("fuse", "--input", tmp_path / "m.jsonl", "--output", out, "--format", "tiff")
+    assert done.returncode == 3, done.stderr
+    assert sorted(r["group_id"] for r in rows(out, "metrics")) == ["deep/er", "same"]
+    assert sorted(r["group_id"] for r in rows(out, "failures")) == ["../escape", "line-5", "same"]
+    assert not (tmp_path / "x" / "escape.tif").exists()
+
+
+def test_dry_run_shows_the_configuration_and_writes_nothing(tree, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    done = lutfuse("fuse", "--input", tree, "--output", tmp_path / "out", "--lut-size", 9, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "2 brackets, 5 exposures" in done.stdout
+    assert '"lut_size": 9' in done.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--input", "nowhere", "--output", "out"], "--input"),
+        (["--input", "empty", "--output", "out"], "no images found"),
+        (["--input", "in", "--output", "file"], "--output"),
+        (["--input", "in", "--output", "file/below"], "cannot be written"),
+        (["--input", "in", "--output", "out", "--lut-size", "1"], "choose 2 to 129"),
+        (["--input", "in", "--output", "out", "--qualty", "80"], "unknown option"),
+        (["--input", "bad.csv", "--output", "out"], "column"),
+        (["--output", "out"], "--input"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_leaves_nothing_behind(tree, tmp_path, argv, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    before = sorted(tmp_path.rglob("*"))
+    done = lutfuse("fuse", *argv, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_forbidden_output_is_wrong_usage(tree, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert lutfuse("fuse", "--input", tree, "--output", tmp_path / "locked" / "out").returncode == 2
+
+
+def test_help_of_every_command_names_its_options():
+    top = lutfuse("--help")
+    assert top.returncode == 0
+    assert "exit codes" in top.stdout
+    for command, option in {"fuse": "--lut-size", "demo": "--seed"}.items():
+        assert command in top.stdout
+        assert option in lutfuse(command, "--help").stdout
+    assert lutfuse("frobnicate").returncode == 2
+    assert lutfuse().returncode == 2
+
+
+def test_the_demo_bracket_can_be_fused(tmp_path):
+    assert lutfuse("demo", "--output", tmp_path / "in", "--width", 96, "--height", 64).returncode == 0
+    done = lutfuse("fuse", "--input", tmp_path / "in", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "out", "metrics")[0]["psnr_db"] > 5

@@ -1,0 +1,84 @@
+"""Flags become a checked configuration, or a message with flag, value, rule and remedy."""
+
+import argparse
+
+import pytest
+
+from pipeline.options import UsageError, add_fuse_arguments, check_beam_args, positive, resolve, whole_number
+
+
+def parse(*argv):
+    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    add_fuse_arguments(parser)
+    args, rest = parser.parse_known_args(["--input", "in", "--output", "out", *argv])
+    return resolve(args, rest)
+
+
+def test_defaults_are_those_of_the_help_text_and_local_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = parse()
+    assert config.source == f"{tmp_path}/in"
+    assert config.fuse.output == f"{tmp_path}/out"
+    assert (config.fuse.image_format, config.fuse.quality, config.fuse.lut_size) == ("jpeg", 95, 33)
+    assert (config.group_by, config.reference, config.fuse.device) == ("folder", "reference", "auto")
+    assert not config.fuse.overwrite
+
+
+def test_bucket_uris_stay_as_they_are():
+    parser = argparse.ArgumentParser()
+    add_fuse_arguments(parser)
+    config = resolve(parser.parse_args(["--input", "gs://b/in/", "--output", "s3://c/out/"]), [])
+    assert (config.source, config.fuse.output) == ("gs://b/in", "s3://c/out")
+    assert config.manifest_uri.startswith("s3://c/out/brackets/")
+
+
+def test_equal_inputs_share_a_job_id_and_others_do_not():
+    assert parse().job_id == parse("--quality", "80").job_id
+    assert parse().job_id != parse("--reference", "truth").job_id
+    assert parse().job_id != parse("--group-by", "exif").job_id
+
+
+def test_beam_options_are_passed_on():
+    assert parse("--runner", "DirectRunner").beam_args == ("--runner", "DirectRunner")
+
+
+@pytest.mark.parametrize("text", ["1", "130", "x", "3.5"])
+def test_whole_numbers_out_of_range_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        whole_number(2, 129)(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many"])
+def test_numbers_that_are_not_positive_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        positive(text)
+
+
+def test_wildcards_in_the_output_are_refused():
+    with pytest.raises(UsageError, match="--output"):
+        parse("--output", "out/*")
+
+
+@pytest.mark.parametrize("name", ["a/b", " "])
+def test_a_reference_that_is_no_file_name_is_refused(name):
+    with pytest.raises(UsageError, match="--reference"):
+        parse("--reference", name)
+
+
+def test_a_look_that_cannot_be_read_is_refused_with_its_flag():
+    with pytest.raises(UsageError, match="--look .*none.cube: cannot be read"):
+        parse("--look", "none.cube")
+
+
+def test_weights_that_are_not_there_are_refused_with_their_flag():
+    with pytest.raises(UsageError, match="--weights .*none.safetensors"):
+        parse("--weights", "none.safetensors")
+
+
+def test_an_option_nobody_knows_is_refused_and_beams_own_are_not():
+    check_beam_args(["--runner", "DirectRunner", "--direct_running_mode=multi_processing", "--project", "p"])
+    check_beam_args(["--s3_endpoint_url", "http://127.0.0.1:1"])
+    with pytest.raises(UsageError, match="--qualty: unknown option"):
+        check_beam_args(["--qualty", "80"])
+    with pytest.raises(UsageError, match="stray: unknown"):
+        check_beam_args(["stray"])

@@ -1,0 +1,234 @@
+"""The heavy step as a plain function: one bracket, one picture, one row."""
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.predictor import Predictor
+from transforms import fuse, image_io, storage
+from transforms.brackets import Bracket
+from transforms.fuse import FuseBrackets, fuse_bracket, scores
+from transforms.outputs import FuseOptions, config_hash, output_uri, recover_row
+from transforms.rows import METRICS_SCHEMA, TIMINGS, check_row
+from transforms.stages import BracketError
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor.load()
+
+
+@pytest.fixture
+def options(tmp_path):
+    return FuseOptions(output=f"{tmp_path}/out")
+
+
+@pytest.fixture
+def bracket(tmp_path, write_bracket):
+    *uris, reference = write_bracket(tmp_path / "in" / "scene", 3, reference=True)
+    return Bracket("deep/scene", tuple(uris), reference)
+
+
+def test_a_bracket_becomes_a_picture_and_a_row_of_the_schema(bracket, options, predictor):
+    row = fuse_bracket(bracket, options, predictor)
+    assert check_row(row, METRICS_SCHEMA) == row
+    data = Path(row["output_uri"]).read_bytes()
+    assert row["output_uri"] == f"{options.output}/fused/deep/scene.jpg"
+    assert image_io.decode(data).pixels.shape == (48, 64, 3)
+    assert (row["width"], row["height"], row["n_exposures"]) == (64, 48, 3)
+    assert row["bytes_out"] == len(data)
+    assert row["bytes_in"] == sum(Path(uri).stat().st_size for uri in bracket.uris)
+    assert row["psnr_db"] > 5
+    assert 0 < row["ssim"] <= 1
+    assert row["mef_ssim"] > 0.5
+    assert all(row[name] > 0 for name in TIMINGS)
+    assert row["total_ms"] >= max(row[name] for name in TIMINGS)
+
+
+def test_the_same_bracket_gives_the_same_bytes_and_any_order_the_same_picture(bracket, options, predictor):
+    uri = fuse_bracket(bracket, options, predictor)["output_uri"]
+    first = Path(uri).read_bytes()
+    fuse_bracket(bracket, options, predictor)
+    assert Path(uri).read_bytes() == first
+    turned = Bracket(bracket.group_id, bracket.uris[::-1], bracket.reference)
+    fuse_bracket(turned, options, predictor)
+    again = image_io.decode(Path(uri).read_bytes()).pixels
+    assert np.array_equal(image_io.decode(first).pixels, again)
+
+
+def test_pipeline_row_inside_the_image_lets_a_second_run_recover_it(bracket, options, predictor):
+    row = fuse_bracket(bracket, options, predictor)
+    config = config_hash(bracket, options, predictor.model_id)
+    recovered = recover_row(bracket, options, config)
+    timeless = {k: v for k, v in row.items() if k not in TIMINGS and k != "worker"}
+    assert {k: recovered[k] for k in timeless} == timeless
+    assert recovered["total_ms"] is None
+    assert recover_row(bracket, options, "another config") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"quality": 90}, {"lut_size": 17}, {"image_format": "png"}, {"look": b"{}"}],
+)
+def test_every_option_that_changes_pixels_changes_the_configuration_hash(bracket, options, change):
+    import dataclasses
+
+    other = dataclasses.replace(options, **change)
+    assert config_hash(bracket, options, "m") != config_hash(bracket, other, "m")
+    assert config_hash(bracket, options, "m") != config_hash(bracket, options, "m2")
+    turned = Bracket(bracket.group_id, bracket.uris[:2])
+    assert config_hash(bracket, options, "m") != config_hash(turned, options, "m")
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", None])
+def test_a_foreign_file_in_the_place_of_the_output_is_not_mistaken_for_a_result(
+    bracket, options, frames, content
+):
+    data = (
+        image_io.encode(frames(1)[0], format="jpeg", comment='{"lutfuse": "x"}')
+        if content is None
+        else content
+    )
+    storage.write_bytes(output_uri(bracket.group_id, options), data)
+    assert recover_row(bracket, options, "c") is None
+
+
+@pytest.mark.parametrize("count", range(2, 10))
+@pytest.mark.parametrize(("suffix", "dtype"), [("jpg", np.uint8), ("png", np.uint16), ("tif", np.uint16)])
+def test_two_to_nine_exposures_of_8_and_16_bit(tmp_path, write_bracket, predictor, count, suffix, dtype):
+    uris = write_bracket(tmp_path / "in", count, suffix=suffix, dtype=dtype)
+    options = FuseOptions(output=f"{tmp_path}/out", image_format="png")
+    row = fuse_bracket(Bracket("b", tuple(uris)), options, predictor)
+    fused = image_io.decode(Path(row["output_uri"]).read_bytes()).pixels
+    assert fused.dtype == dtype
+    assert row["bit_depth"] == np.dtype(dtype).itemsize * 8
+    assert row["psnr_db"] is None
+    assert np.ptp(fused) > 0
+
+
+def test_mixed_bit_depths_are_fused_at_16_bit(tmp_path, write_bracket, predictor):
+    shallow = write_bracket(tmp_path / "a", 2, suffix="png")
+    deep = write_bracket(tmp_path / "b", 2, suffix="png", dtype=np.uint16)
+    options = FuseOptions(output=f"{tmp_path}/out", image_format="tiff")
+    row = fuse_bracket(Bracket("b", (shallow[0], deep[1])), options, predictor)
+    assert row["bit_depth"] == 16
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (13, 7)])
+def test_tiny_and_odd_sizes_are_fused_and_undefined_scores_are_null(tmp_path, write_bracket, predictor, size):
+    uris = write_bracket(tmp_path / "in", 2, suffix="png", size=size)
+    row = fuse_bracket(Bracket("b", tuple(uris)), FuseOptions(output=f"{tmp_path}/out"), predictor)
+    assert (row["width"], row["height"]) == size
+    assert row["mef_ssim"] is None
+
+
+def failure(bracket, options, predictor):
+    with pytest.raises(BracketError) as caught:
+        fuse_bracket(bracket, options, predictor)
+    return caught.value
+
+
+def test_a_problem_found_by_discovery_is_an_input_failure(options, predictor):
+    error = failure(Bracket("b", ("x",), problem="1 exposure"), options, predictor)
+    assert (error.stage, str(error)) == ("input", "1 exposure")
+
+
+def test_a_missing_file_is_a_read_failure_that_names_it(bracket, options, predictor):
+    error = failure(Bracket("b", (bracket.uris[0], "/nowhere/x.jpg")), options, predictor)
+    assert error.stage == "read"
+    assert "/nowhere/x.jpg" in str(error)
+
+
+def test_an_unreadable_image_is_a_decode_failure_that_names_it(bracket, options, predictor):
+    Path(bracket.uris[1]).write_bytes(b"<html>not found</html>")
+    error = failure(bracket, options, predictor)
+    assert error.stage == "decode"
+    assert bracket.uris[1] in str(error)
+    assert not Path(options.output).exists()
+
+
+def test_exposures_of_different_sizes_are_refused(tmp_path, write_bracket, options, predictor):
+    one = write_bracket(tmp_path / "a", 2, size=(64, 48))
+    two = write_bracket(tmp_path / "b", 2, size=(48, 64))
+    error = failure(Bracket("b", (one[0], two[1])), options, predictor)
+    assert error.error_type == "size_mismatch"
+    assert "0.jpg 64x48, 1.jpg 48x64" in str(error)
+
+
+def test_a_file_over_the_byte_limit_is_refused_unread(bracket, options, predictor):
+    import dataclasses
+
+    limited = dataclasses.replace(options, limits=image_io.DecodeLimits(max_bytes=100))
+    error = failure(bracket, limited, predictor)
+    assert (error.stage, error.error_type) == ("read", "too_large")
+
+
+@pytest.mark.parametrize("content", [b"junk", None])
+def test_a_bad_reference_costs_the_psnr_and_never_the_picture(bracket, options, predictor, frames, content):
+    odd_size = image_io.encode(frames(1, size=(8, 8))[0], format="png")
+    Path(bracket.reference).write_bytes(content or odd_size)
+    row = fuse_bracket(bracket, options, predictor)
+    assert row["psnr_db"] is None
+    assert Path(row["output_uri"]).exists()
+
+
+def test_a_full_disk_is_the_jobs_error_and_not_the_brackets(bracket, options, predictor, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        fuse_bracket(bracket, options, predictor)
+
+
+def test_an_unexpected_error_is_a_failure_row_of_its_stage(bracket, options, predictor, monkeypatch):
+    monkeypatch.setattr(image_io, "encode", lambda *a, **k: 1 / 0)
+    error = failure(bracket, options, predictor)
+    assert (error.stage, error.error_type) == ("encode", "ZeroDivisionError")
+
+
+def test_scores_of_identical_images_are_perfect(frames):
+    image = frames(1)[0]
+    row = scores([image, image], image, image)
+    assert row["psnr_db"] == float("inf")
+    assert row["ssim"] == pytest.approx(1)
+    assert row["mef_ssim"] == pytest.approx(1, abs=1e-3)
+
+
+class TestFuseBrackets:
+    """The DoFn itself, without a runner."""
+
+    def run(self, bracket, options, progress=None):
+        step = FuseBrackets(options, progress)
+        step.setup()
+        (result,) = step.process(bracket)
+        return result
+
+    def test_a_good_bracket_is_one_row_and_the_second_time_a_recovered_one(self, bracket, options, tmp_path):
+        progress = tmp_path / "progress"
+        progress.touch()
+        assert self.run(bracket, options, str(progress))["total_ms"] > 0
+        stamp = Path(output_uri(bracket.group_id, options)).stat().st_mtime_ns
+        assert self.run(bracket, options, str(progress))["total_ms"] is None
+        assert Path(output_uri(bracket.group_id, options)).stat().st_mtime_ns == stamp
+        assert progress.read_bytes() == b"fs"
+
+    def test_overwrite_fuses_again(self, bracket, options):
+        import dataclasses
+
+        self.run(bracket, options)
+        again = self.run(bracket, dataclasses.replace(options, overwrite=True))
+        assert again["total_ms"] > 0
+
+    def test_a_bad_bracket_is_one_tagged_failure_row(self, options, tmp_path):
+        progress = tmp_path / "progress"
+        progress.touch()
+        result = self.run(Bracket("b", ("/none.jpg", "/\udce9.jpg")), options, str(progress))
+        assert result.tag == fuse.FAILURES
+        assert result.value["stage"] == "read"
+        assert result.value["input_uris"] == ["/none.jpg", "/\\udce9.jpg"]
+        assert json.dumps(result.value)
+        assert progress.read_bytes() == b"x"

@@ -1,0 +1,69 @@
+"""Rows are checked before Parquet can drop or invent anything."""
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.testing.test_pipeline import TestPipeline
+
+from transforms.rows import FAILURES_SCHEMA, WriteRows, check_row, failure_row, median, read_rows, shards
+
+
+def row(**changes):
+    return failure_row("a", ["x", "y"], "read", "missing", "no such file") | changes
+
+
+def test_a_good_row_passes_unchanged():
+    assert check_row(row(), FAILURES_SCHEMA) == row()
+
+
+def test_missing_and_unknown_columns_are_named():
+    bad = row(extra=1)
+    del bad["stage"]
+    with pytest.raises(ValueError, match=r"missing columns \['stage'\] and unknown columns \['extra'\]"):
+        check_row(bad, FAILURES_SCHEMA)
+
+
+def test_null_where_a_value_is_required_is_refused():
+    with pytest.raises(ValueError, match="message is null"):
+        check_row(row(message=None), FAILURES_SCHEMA)
+
+
+def test_a_value_of_the_wrong_type_is_refused():
+    with pytest.raises(TypeError, match="input_uris is 'x'"):
+        check_row(row(input_uris="x"), FAILURES_SCHEMA)
+
+
+@pytest.mark.parametrize(("count", "files"), [(0, 1), (1, 1), (50, 3)])
+def test_rows_written_are_rows_read_whatever_the_number_of_shards(tmp_path, count, files):
+    prefix = f"{tmp_path}/t/job"
+    with TestPipeline(runner=FnApiRunner()) as pipeline:
+        rows = pipeline | beam.Create([row(group_id=str(i)) for i in range(count)], reshuffle=False)
+        _ = rows | WriteRows(prefix, FAILURES_SCHEMA, files)
+    table = read_rows(prefix, FAILURES_SCHEMA)
+    assert table.schema == FAILURES_SCHEMA
+    assert sorted(table["group_id"].to_pylist()) == sorted(map(str, range(count)))
+    assert len(shards(prefix)) <= files
+
+
+def test_rows_of_another_job_in_the_same_folder_are_left_alone(tmp_path):
+    for job in ("a1", "a12"):
+        with TestPipeline(runner=FnApiRunner()) as pipeline:
+            _ = (
+                pipeline
+                | beam.Create([row(group_id=job)])
+                | WriteRows(f"{tmp_path}/{job}", FAILURES_SCHEMA, 1)
+            )
+    assert read_rows(f"{tmp_path}/a1", FAILURES_SCHEMA)["group_id"].to_pylist() == ["a1"]
+
+
+def test_reading_a_few_columns_gives_just_those(tmp_path):
+    table = read_rows(f"{tmp_path}/none", FAILURES_SCHEMA, ["stage"])
+    assert table.column_names == ["stage"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([], None), ([None], None), ([1.0, None, 3.0], 2.0), ([4.0, 1.0, 2.0], 2.0)]
+)
+def test_median_ignores_nulls(values, expected):
+    assert median(pa.chunked_array([pa.array(values, pa.float64())])) == expected
