@@ -1,0 +1,27 @@
+"""The compiled kernel. Call `models.fusion.fuse` instead: it checks what this takes for granted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Image = NDArray[np.uint8] | NDArray[np.uint16]  # [H, W, 3]
+type Table = NDArray[np.float32]  # grid [K, D, Gh, Gw] or LUT [N, N, N, 3]
+
+has_cuda: bool  # compiled in; a device may still be missing
+
+def paths() -> list[str]: ...  # CPU paths of this machine, slowest first
+def cuda_device_count() -> int: ...  # 0 without CUDA, driver or device
+def fuse_cpu(
+    images: Sequence[Image], grid: Table, lut: Table, out: Image, threads: int, path: str
+) -> None: ...
+def fuse_cuda_from_host(
+    images: Sequence[Image], grid: Table, lut: Table, out: Image, device: int
+) -> None: ...
+
+# CUDA tensors, through DLPack; all on one device.
+def cuda_scratch_bytes(images: Sequence[Any], grid: Any, lut: Any, out: Any) -> int: ...
+def fuse_cuda(
+    images: Sequence[Any], grid: Any, lut: Any, out: Any, scratch: Any, stream: int
+) -> None: ...

@@ -1,0 +1,206 @@
+// The CPU's side: prepare what all rows share, choose the path, share the rows among threads.
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "fuse_plan.h"
+#include "fuse_tile.h"
+
+namespace lutfuse {
+namespace {
+
+struct FreeDeleter {
+  void operator()(void* p) const { ::operator delete(p, std::align_val_t(64)); }
+};
+template <class T>
+using Buffer = std::unique_ptr<T[], FreeDeleter>;
+
+template <class T>
+Buffer<T> allocate(size_t count) {  // not initialised, 64-byte aligned
+  return Buffer<T>(static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(64))));
+}
+
+// [K][D][Gh][Gw] to [K][Gh][Gw][pitch]: the knots of a cell next to each other, padded with the last one.
+template <class T>
+Buffer<float> transposed_grid(const Job<T>& job, int pitch) {
+  const int cells = job.grid_height * job.grid_width;
+  auto grid = allocate<float>(static_cast<size_t>(job.exposures) * cells * pitch);
+  for (int k = 0; k < job.exposures; ++k) {
+    for (int cell = 0; cell < cells; ++cell) {
+      for (int z = 0; z < pitch; ++z) {
+        const float value = job.grid[(static_cast<int64_t>(k) * job.knots + smaller(z, job.knots - 1)) * cells + cell];
+        grid[(static_cast<int64_t>(k) * cells + cell) * pitch + z] = cleaned(value, kMaxWeight);
+      }
+    }
+  }
+  return grid;
+}
+
+template <class T>
+Buffer<Node<T>> packed_lut(const float* lut, int n) {
+  auto nodes = allocate<Node<T>>(static_cast<size_t>(n) * n * n);
+  for (int64_t i = 0; i < static_cast<int64_t>(n) * n * n; i += n) {
+    for (int red = 0; red < n; ++red) pack_node(lut, i + red, i + smaller(red + 1, n - 1), nodes[i + red]);
+  }
+  return nodes;
+}
+
+std::vector<Column> columns_of(int width, int cells) {
+  std::vector<Column> columns(width);
+  for (int x = 0; x < width; ++x) {
+    const Position position = position_of(x, width, cells);
+    columns[x] = {position.cell, position.fraction};
+  }
+  return columns;
+}
+
+std::vector<Run> runs_of(const std::vector<Column>& columns) {
+  std::vector<Run> runs;
+  for (int x = 0; x < static_cast<int>(columns.size()); ++x) {
+    if (runs.empty() || runs.back().cell != columns[x].cell) runs.push_back({x, x, columns[x].cell});
+    runs.back().end = x + 1;
+  }
+  return runs;
+}
+
+// ---- the reference: one pixel after the other
+
+template <class T>
+void fuse_rows_scalar(const Plan<T>& plan, int first, int last, float* scratch) {
+  const int patch_floats = plan.job.exposures * 4 * plan.pitch;
+  for (int y = first; y < last; ++y) {
+    build_row_table<16>(plan, y, scratch, scratch + plan.patches * patch_floats);
+    for (int r = 0; r < plan.n_runs; ++r) {
+      const Run& run = plan.runs[r];
+      for (int x = run.begin; x < run.end; ++x) fuse_pixel(plan, scratch + run.cell * patch_floats, y, x);
+    }
+  }
+}
+
+// ---- the CUDA kernel's body, one row as one block
+
+template <class T, int K>
+void fuse_tiles_of(const TilePlan<T>& plan, const std::vector<Column>& columns) {
+  const Job<T>& job = plan.job;
+  const int patches = job.grid_width > 1 ? job.grid_width - 1 : 1, intervals = job.knots - 1;
+  std::vector<Patch<float>> table(static_cast<size_t>(job.exposures) * patches * intervals);
+  for (int y = 0; y < job.height; ++y) {
+    const Position row = position_of(y, job.height, job.grid_height);
+    for (size_t i = 0; i < table.size(); ++i) {
+      const int rest = static_cast<int>(i) / intervals;
+      table[i] = table_entry(plan, row, rest / patches, rest % patches, static_cast<int>(i) % intervals);
+    }
+    for (int x = 0; x < job.width; x += kTile) {
+      const int n = smaller(kTile, job.width - x);
+      Column four[kTile];
+      for (int i = 0; i < kTile; ++i) four[i] = columns[smaller(x + i, job.width - 1)];
+      const auto read = [&](int k) {
+        Words<T> words{};
+        std::memcpy(words.word, job.images[k] + y * job.image_strides[k] + 3 * static_cast<int64_t>(x), 3 * n * sizeof(T));
+        return words;
+      };
+      const Words<T> fused = fuse_tile<K>(plan, table.data(), 0, patches, four, read);
+      std::memcpy(job.out + y * job.out_stride + 3 * static_cast<int64_t>(x), fused.word, 3 * n * sizeof(T));
+    }
+  }
+}
+
+template <class T>
+void fuse_tiles(const Job<T>& job) {
+  const auto grid = transposed_grid(job, job.knots);
+  const auto lut = packed_lut<T>(job.lut, job.lut_size);
+  const auto columns = columns_of(job.width, job.grid_width);
+  const TilePlan<T> plan{job, scales_of(job), grid.get(), columns.data(), lut.get()};
+  switch (job.exposures) {
+    case 2: return fuse_tiles_of<T, 2>(plan, columns);
+    case 3: return fuse_tiles_of<T, 3>(plan, columns);
+    default: return fuse_tiles_of<T, 0>(plan, columns);
+  }
+}
+
+// ---- choosing and running
+
+template <class T>
+RowFunction<T> rows_of(Path path) {
+  switch (path) {
+#if defined(LUTFUSE_X86)
+    case Path::avx512: return fuse_rows_avx512<T>;
+    case Path::avx2: return fuse_rows_avx2<T>;
+#endif
+    case Path::scalar: return fuse_rows_scalar<T>;
+    default: return fuse_rows_portable<T>;
+  }
+}
+
+// Rows are handed out in steps: small enough to even out a busy core, large enough to keep prefetchers going.
+template <class T>
+void run_rows(const Plan<T>& plan, RowFunction<T> rows, int threads) {
+  constexpr int kStep = 16;
+  const int height = plan.job.height;
+  threads = smaller(threads, (height + kStep - 1) / kStep);
+  const size_t floats = (row_scratch_floats(plan) + 15) / 16 * 16;  // no two threads share a cache line
+  const auto scratch = allocate<float>(floats * threads);
+  std::atomic<int> next{0};
+  const auto work = [&](int worker) {
+    for (int y; (y = next.fetch_add(kStep)) < height;) {
+      rows(plan, y, smaller(y + kStep, height), scratch.get() + worker * floats);
+    }
+  };
+  std::vector<std::thread> pool;
+  pool.reserve(threads);
+  try {
+    for (int worker = 1; worker < threads; ++worker) pool.emplace_back(work, worker);
+  } catch (const std::system_error&) {
+    // The machine gives no more threads: those that started, and this one, do all the rows.
+  }
+  work(0);
+  for (std::thread& thread : pool) thread.join();
+}
+
+}  // namespace
+
+bool path_available(Path path) {
+  switch (path) {
+#if defined(LUTFUSE_X86)
+    case Path::avx512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && path_available(Path::avx2);
+    case Path::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    case Path::avx512:
+    case Path::avx2: return false;
+#endif
+    default: return true;
+  }
+}
+
+Path fastest_path() {
+  for (const Path path : {Path::avx512, Path::avx2}) {
+    if (path_available(path)) return path;
+  }
+  return Path::portable;
+}
+
+template <class T>
+void fuse_cpu(const Job<T>& job, int threads, Path path) {
+  if (path == Path::tile) return fuse_tiles(job);
+  // Only AVX2 has registers of eight knots; all others look sixteen up at no extra cost.
+  const int pitch = path == Path::avx2 && job.knots <= 8 ? 8 : 16;
+  const auto grid = transposed_grid(job, pitch);
+  const auto lut = packed_lut<T>(job.lut, job.lut_size);
+  const auto columns = columns_of(job.width, job.grid_width);
+  const auto runs = runs_of(columns);
+  std::vector<float> fractions(columns.size());
+  for (size_t x = 0; x < columns.size(); ++x) fractions[x] = columns[x].fraction;
+  const Plan<T> plan{job,         scales_of(job),   pitch,       job.grid_width > 1 ? job.grid_width - 1 : 1,
+                     grid.get(),  fractions.data(), runs.data(), static_cast<int>(runs.size()),
+                     lut.get()};
+  run_rows(plan, rows_of<T>(path), threads);
+}
+template void fuse_cpu(const Job<uint8_t>&, int, Path);
+template void fuse_cpu(const Job<uint16_t>&, int, Path);
+
+}  // namespace lutfuse

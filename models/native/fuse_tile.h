@@ -1,0 +1,87 @@
+// What one CUDA thread does: four neighbouring pixels, read and written as 32-bit words. Also compiled for the
+// host (Path::tile), so that this code is tested where there is no GPU.
+#pragma once
+#include "fuse_plan.h"
+
+namespace lutfuse {
+
+constexpr int kTile = 4;  // pixels a thread
+
+template <class T>
+struct Words {  // four packed RGB pixels
+  static constexpr int count = kTile * 3 * sizeof(T) / 4;
+  uint32_t word[count];
+
+  // Indices are known at compile time once the loops are unrolled: words stay in registers.
+  LUTFUSE_INLINE int channel(int i) const {
+    constexpr int per_word = 4 / sizeof(T), bits = 8 * sizeof(T);
+    return static_cast<int>(word[i / per_word] >> (bits * (i % per_word)) & ((1u << bits) - 1));
+  }
+  LUTFUSE_INLINE void set_channel(int i, int value) {
+    constexpr int per_word = 4 / sizeof(T), bits = 8 * sizeof(T);
+    const uint32_t shifted = static_cast<uint32_t>(value) << (bits * (i % per_word));
+    word[i / per_word] = i % per_word == 0 ? shifted : word[i / per_word] | shifted;
+  }
+};
+
+struct Column {  // as Position, of one image column
+  int cell;
+  float fraction;
+};
+
+// The part of a Plan that a tile needs. Grid and row table have no padding: pitch = D.
+template <class T>
+struct TilePlan {
+  Job<T> job;
+  Scales scales;
+  const float* grid;      // [K][Gh][Gw][D], cleaned
+  const Column* columns;  // [W]
+  const Node<T>* lut;
+};
+
+// One entry of a row table [K][patch][D - 1] over the patches from first_patch on.
+template <class T>
+LUTFUSE_INLINE Patch<float> table_entry(const TilePlan<T>& plan, Position row, int k, int cell, int knot) {
+  const Job<T>& job = plan.job;
+  const int next_row = smaller(row.cell + 1, job.grid_height - 1), next_cell = smaller(cell + 1, job.grid_width - 1);
+  const float* here = plan.grid + static_cast<int64_t>(k * job.grid_height + row.cell) * job.grid_width * job.knots;
+  const float* next = plan.grid + static_cast<int64_t>(k * job.grid_height + next_row) * job.grid_width * job.knots;
+  const int near = cell * job.knots + knot, far = next_cell * job.knots + knot;
+  return patch_of(lerp(here[near], next[near], row.fraction), lerp(here[near + 1], next[near + 1], row.fraction),
+                  lerp(here[far], next[far], row.fraction), lerp(here[far + 1], next[far + 1], row.fraction));
+}
+
+// K == 0: the number of exposures is known at run time only. `read(k)` gives the Words of exposure k.
+template <int K, class T, class Read>
+LUTFUSE_INLINE Words<T> fuse_tile(const TilePlan<T>& plan, const Patch<float>* table, int first_patch, int patches,
+                                  const Column (&columns)[kTile], Read read) {
+  const int exposures = K ? K : plan.job.exposures, intervals = plan.job.knots - 1;
+  Sum<float> sums[kTile];
+#pragma unroll
+  for (int k = 0; k < exposures; ++k) {
+    const Words<T> words = read(k);
+#pragma unroll
+    for (int i = 0; i < kTile; ++i) {
+      const float red = widened(words.channel(3 * i)), green = widened(words.channel(3 * i + 1)),
+                  blue = widened(words.channel(3 * i + 2));
+      int knot;
+      float fraction;
+      luma_knot(red, green, blue, plan.scales, knot, fraction);
+      const Patch<float> patch = table[(k * patches + columns[i].cell - first_patch) * intervals + knot];
+      accumulate(sums[i], sliced(patch, columns[i].fraction, fraction), red, green, blue);
+    }
+  }
+  Words<T> result;
+#pragma unroll
+  for (int i = 0; i < kTile; ++i) {
+    Taps<T, float, int> taps;
+    find_taps(sums[i], plan.scales, taps);
+    int rgb[3];
+    interpolate(taps, plan.lut, plan.job.lut_size, rgb);
+#pragma unroll
+    for (int c = 0; c < 3; ++c) result.set_channel(3 * i + c, rgb[c]);
+  }
+  return result;
+}
+
+}  // namespace lutfuse
