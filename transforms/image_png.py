@@ -1,0 +1,177 @@
+"""PNG: chunks, decoding through libpng with nothing but the picture's own chunks, and encoding."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.image_exif import orientation, read_ifd0, strip_prefix
+from transforms.image_types import ImageError, ImageHeader, Pixels, displayed_size
+
+SIGNATURES = (b"\x89PNG\r\n\x1a\n",)
+_SIGNATURE = SIGNATURES[0]
+_COMMENT_KEYWORD = b"lutfuse"
+
+_MAX_CHUNKS = 1 << 18  # encoders write 8 KiB chunks or larger: enough for 2 GiB
+_MAX_PROFILE_BYTES = 16 << 20
+_MAX_DEFLATE_RATIO = 1032
+# Colour type -> channels; and the bit depths that go with it.
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+
+_HEAD = len(_SIGNATURE) + 25  # signature and header chunk
+_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
+_ENCODING += (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+
+
+class PngFile:
+    """A PNG file, or a prefix of one, read up to its pixel data."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._first = {name: (at, end) for name, at, end in reversed(list(self._chunks(stop=b"IDAT")))}
+        self.exif: bytes | None = self._body(b"eXIf")
+        self.comment: str | None = self._find_comment()
+
+    def _chunks(self, stop: bytes) -> Iterator[tuple[bytes, int, int]]:
+        """(name, start, end of its body) up to and including the first `stop` or the end of the data."""
+        data, at = self._data, len(_SIGNATURE)
+        for _ in range(_MAX_CHUNKS):
+            if len(data) < at + 12:
+                return
+            name = data[at + 4 : at + 8]
+            end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+            if end + 4 > len(data):
+                return
+            yield name, at + 8, end
+            if name == stop:
+                return
+            at = end + 4
+
+    def _body(self, name: bytes) -> bytes | None:
+        """The first such chunk before the pixels; None if there is none, or its checksum is wrong."""
+        at, end = self._first.get(name, (0, 0))
+        if not at or zlib.crc32(self._data[at - 4 : end]) != int.from_bytes(self._data[end : end + 4], "big"):
+            return None
+        return self._data[at:end]
+
+    def _find_comment(self) -> str | None:
+        head = _COMMENT_KEYWORD + bytes(5)  # NUL, not compressed, method 0, no language, no translation
+        for name, at, end in self._chunks(stop=b"IDAT"):
+            if name == b"iTXt" and self._data.startswith(head, at, end):
+                return self._data[at + len(head) : end].decode("utf-8", "replace")
+        return None
+
+    @property
+    def icc(self) -> bytes | None:
+        """The profile, unpacked; None if it is damaged or unpacks to more than any profile has."""
+        name, _, packed = (self._body(b"iCCP") or b"").partition(b"\0")
+        if not name or packed[:1] != b"\0":
+            return None
+        unpacker = zlib.decompressobj()
+        try:
+            profile = unpacker.decompress(packed[1:], _MAX_PROFILE_BYTES)
+        except zlib.error:
+            return None
+        return profile if unpacker.eof else None
+
+    def header(self) -> ImageHeader:
+        """Size and kind; raises ImageError."""
+        width, height, depth, color, interlace = self._fields()
+        turn = orientation(read_ifd0(self.exif))
+        shown = displayed_size(width, height, turn)
+        if interlace > 1 or depth not in _DEPTHS.get(color, ()) or not (0 < width < 1 << 31 > height > 0):
+            raise ImageError(
+                "corrupt", f"PNG header makes no sense: {width}×{height}, {depth} bit, colour type {color}"
+            )
+        frames = int.from_bytes((self._body(b"acTL") or b"")[:4], "big")
+        if frames > 1:
+            raise ImageError(
+                "unsupported", f"animated PNG with {frames} frames; an exposure must be one still picture"
+            )
+        return ImageHeader("png", *shown, 16 if depth == 16 else 8, _CHANNELS[color], turn)
+
+    def _fields(self) -> tuple[int, int, int, int, int]:
+        """(width, height, bit depth, colour type, interlace) of the header chunk."""
+        if len(self._data) < _HEAD:
+            raise ImageError("truncated", f"PNG of {len(self._data)} bytes ends before its header")
+        body = self._body(b"IHDR")
+        if body is None or len(body) != 13 or not self._data.startswith(b"\0\0\0\rIHDR", len(_SIGNATURE)):
+            raise ImageError("corrupt", "PNG header chunk is missing or damaged")
+        width, height, depth, color, _, _, interlace = struct.unpack(">IIBBBBB", body)
+        return width, height, depth, color, interlace
+
+    def decode(self) -> Pixels:
+        """[H, W, 3] uint8 or uint16 RGB as stored; libpng checks every checksum on the way."""
+        self.header()
+        width, height, _, color, _ = self._fields()
+        has_alpha = color in (4, 6) or b"tRNS" in self._first
+        flags = cv2.IMREAD_UNCHANGED if has_alpha else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
+        clean = np.frombuffer(self._picture(), np.uint8)
+        try:
+            pixels = cv2.imdecode(clean, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error as error:
+            raise ImageError("corrupt", f"PNG cannot be decoded: {error}") from error
+        if pixels is None or pixels.shape[:2] != (height, width):
+            raise ImageError("corrupt", "damaged PNG: pixel data fail their checksums or end early")
+        return _opaque_rgb(pixels) if has_alpha else pixels
+
+    def _picture(self) -> bytes:
+        """The file with the chunks that make the picture and no others; raises ImageError.
+
+        Texts, profiles and animations never reach libpng: they are where bombs hide.
+        """
+        kept = [self._data[: len(_SIGNATURE)]]
+        packed = 0
+        name = b""
+        for name, at, end in self._chunks(stop=b"IEND"):
+            if name in _PICTURE_CHUNKS:
+                kept.append(self._data[at - 8 : end + 4])
+                packed += (end - at) if name == b"IDAT" else 0
+            elif not name[0] & 0x20:  # an upper-case first letter: no decoder may skip it
+                raise ImageError("unsupported", f"PNG with a critical chunk {name!r} that no standard knows")
+        if name != b"IEND":
+            raise ImageError("truncated", "PNG has no end chunk: the file is cut off")
+        width, height, depth, color, _ = self._fields()
+        if packed * _MAX_DEFLATE_RATIO < width * height * depth * _CHANNELS[color] // 8:
+            raise ImageError(
+                "truncated", f"{packed} bytes of pixel data cannot hold a PNG of {width}×{height}"
+            )
+        return b"".join(kept)
+
+
+def _opaque_rgb(pixels: Pixels) -> Pixels:
+    """Decoded BGRA (or BGR, grey) -> RGB; raises ImageError where alpha is not full everywhere."""
+    if pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    if pixels.shape[2] == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if pixels[..., 3].min() != np.iinfo(pixels.dtype).max:
+        raise ImageError(
+            "unsupported", "PNG has transparent pixels, which have no exposure; flatten or crop it"
+        )
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)
+
+
+def encode_png(pixels: Pixels, icc: bytes | None, exif: bytes | None, comment: str | None) -> bytes:
+    """[H, W, 3] RGB -> PNG of the same depth; the comment is the first chunk behind the header."""
+    ok, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _ENCODING)
+    if not ok:
+        raise ValueError(f"libpng refuses to encode {pixels.shape} {pixels.dtype}")
+    chunks = b""
+    if comment is not None:
+        chunks += _chunk(b"iTXt", _COMMENT_KEYWORD + bytes(5) + comment.encode())
+    if exif is not None:
+        chunks += _chunk(b"eXIf", strip_prefix(exif))
+    if icc is not None:
+        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 6))
+    body: NDArray[np.uint8] = encoded
+    return b"".join((body[:_HEAD].tobytes(), chunks, memoryview(body[_HEAD:])))
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
