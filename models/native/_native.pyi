@@ -1,13 +1,13 @@
 """The compiled kernel. Call `models.fusion.fuse` instead: it checks what this takes for granted."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-type Image = NDArray[np.uint8] | NDArray[np.uint16]  # [H, W, 3]
-type Table = NDArray[np.float32]  # grid [K, D, Gh, Gw] or LUT [N, N, N, 3]
+Image: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]  # [H, W, 3]
+Table: TypeAlias = NDArray[np.float32]  # grid [K, D, Gh, Gw] or LUT [N, N, N, 3]
 
 has_cuda: bool  # compiled in; a device may still be missing
 
@@ -22,6 +22,4 @@ def fuse_cuda_from_host(
 
 # CUDA tensors, through DLPack; all on one device.
 def cuda_scratch_bytes(images: Sequence[Any], grid: Any, lut: Any, out: Any) -> int: ...
-def fuse_cuda(
-    images: Sequence[Any], grid: Any, lut: Any, out: Any, scratch: Any, stream: int
-) -> None: ...
+def fuse_cuda(images: Sequence[Any], grid: Any, lut: Any, out: Any, scratch: Any, stream: int) -> None: ...
