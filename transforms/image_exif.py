@@ -1,28 +1,13 @@
-"""EXIF, and the tag directories (IFDs) that EXIF shares with TIFF: read from untrusted bytes, and written.
+"""EXIF: what is carried over to a picture made from another one, and what groups the frames of a bracket."""
 
-Reading never raises: what lies outside the bytes, or makes no sense, is absent.
-"""
-
-import struct
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fractions import Fraction
 
-import numpy as np
-from numpy.typing import NDArray
+from transforms.image_tags import LONG, SHORT, Ifd, TagReader, integers_tag, pack_tiff
 
-_PREFIX = b"Exif\0\0"
-_MAX_ENTRIES = 4096  # a directory of a real file has some tens
-_MAX_EXIF_BYTES = 48 * 1024  # fits a JPEG segment, and leaves the comment behind it in the first 64 KiB
-_MAX_TAG_BYTES = 8 * 1024
-_MAX_TEXT_BYTES = 1 << 16
-
-# TIFF field types -> bytes and numpy kind of one element; a rational is two elements.
-_ELEMENT = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 10: "i4"}
-_ELEMENT |= {11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
-_RATIONALS = (5, 10)
-ASCII, SHORT, LONG, UNDEFINED = 2, 3, 4, 7
+PREFIX = b"Exif\0\0"  # of the JPEG segment; EXIF in PNG has none
+_MAX_EXIF_BYTES = 48 << 10  # fits a JPEG segment, and leaves the comment behind it in the first 128 KiB
+_MAX_TAG_BYTES = 8 << 10
 
 ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
 _PIXEL_X, _PIXEL_Y = 0xA002, 0xA003
@@ -32,146 +17,9 @@ _KEPT_IFD0 = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
 _DROPPED_EXIF = (0x927C, 0xA005, 0xEA1C)
 
 
-@dataclass(frozen=True)
-class Tag:
-    """One directory entry. The value stays where it is until asked for: entries may overlap, and a hostile
-
-    file can claim the same gigabyte thousands of times.
-    """
-
-    type: int
-    data: bytes
-    start: int = 0
-    order: str = "<"
-    size: int = -1  # bytes of the value; -1: all of `data`
-
-    def __len__(self) -> int:
-        return self.size if self.size >= 0 else len(self.data)
-
-    @property
-    def raw(self) -> bytes:
-        """The value in the file's byte order."""
-        return self.data[self.start : self.start + len(self)]
-
-    @property
-    def elements(self) -> NDArray[np.generic]:
-        """[n] in the tag's element type; a rational takes two, numerator first."""
-        dtype = np.dtype(self.order + _ELEMENT[self.type])
-        return np.frombuffer(self.data, dtype, len(self) // dtype.itemsize, self.start)
-
-    def integers(self) -> NDArray[np.int64]:
-        """[n] int64; empty for a type that holds no integers."""
-        if self.type in (1, 3, 4, 6, 8, 9, 13, 16, 17, 18):
-            return self.elements.astype(np.int64)
-        return np.empty(0, np.int64)
-
-    def number(self) -> Fraction | None:
-        """The first value; None if there is none or it is x/0, NaN or infinite."""
-        values = self.elements[: 2 if self.type in _RATIONALS else 1].tolist()
-        try:
-            return Fraction(*values) if self.type in _RATIONALS else Fraction(values[0])
-        except (ZeroDivisionError, IndexError, TypeError, ValueError, OverflowError):
-            return None
-
-    def text(self) -> str | None:
-        """Up to the first NUL, stripped; None if nothing is left."""
-        if self.type not in (ASCII, UNDEFINED):
-            return None
-        text = self.data[self.start : self.start + min(len(self), _MAX_TEXT_BYTES)]
-        return text.split(b"\0", 1)[0].decode("utf-8", "replace").strip() or None
-
-    def little_endian(self) -> "Tag":
-        """The same value in little-endian order."""
-        if self.order == "<":
-            return self
-        return Tag(self.type, self.elements.astype(self.elements.dtype.newbyteorder("<")).tobytes())
-
-
-Ifd = dict[int, Tag]
-
-
-class TagReader:
-    """The directories of a TIFF structure (classic or BigTIFF, either byte order), or of a prefix of one."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.order = ">" if data[:2] == b"MM" else "<"
-        self.big = data[:4] in (b"II+\0", b"MM\0+")
-        # Formats of: entry count, an entry's (tag, type, count), an offset; and the value bytes that fit inline.
-        count, entry, offset, self._inline = ("Q", "HHQ", "Q", 8) if self.big else ("H", "HHI", "I", 4)
-        self._count = struct.Struct(self.order + count)
-        self._entry = struct.Struct(self.order + entry)
-        self._offset = struct.Struct(self.order + offset)
-        self.first_offset = self._read(self._offset, 8 if self.big else 4) or 0
-
-    def _read(self, form: struct.Struct, at: int) -> int | None:
-        if at < 0 or at + form.size > len(self._data):
-            return None
-        return int(form.unpack_from(self._data, at)[0])
-
-    def directory(self, offset: int) -> tuple[Ifd, int]:
-        """(tags, offset of the next directory or 0); tags whose value lies outside the data are left out."""
-        count = self._read(self._count, offset)
-        tags: Ifd = {}
-        if offset <= 0 or count is None or count > _MAX_ENTRIES:
-            return tags, 0
-        at = offset + self._count.size
-        for _ in range(count):
-            if at + self._entry.size + self._inline > len(self._data):
-                return tags, 0
-            tag, kind, n = self._entry.unpack_from(self._data, at)
-            if tag not in tags and (value := self._value(at + self._entry.size, kind, n)) is not None:
-                tags[tag] = value
-            at += self._entry.size + self._inline
-        return tags, self._read(self._offset, at) or 0
-
-    def _value(self, at: int, kind: int, count: int) -> Tag | None:
-        if kind not in _ELEMENT:
-            return None
-        size = count * int(_ELEMENT[kind][1]) * (2 if kind in _RATIONALS else 1)
-        start = at if size <= self._inline else int(self._offset.unpack_from(self._data, at)[0])
-        return Tag(kind, self._data, start, self.order, size) if start + size <= len(self._data) else None
-
-    def child(self, parent: Ifd, pointer: int) -> Ifd:
-        """The directory that a tag of `parent` points to; empty if there is none."""
-        offsets = parent[pointer].integers() if pointer in parent else ()
-        return self.directory(int(offsets[0]))[0] if len(offsets) else {}
-
-
-def pack_tiff(ifd0: Mapping[int, Tag], children: Mapping[int, Mapping[int, Tag]]) -> bytes:
-    """A little-endian TIFF structure: header, IFD0, then one directory for each pointer tag in `children`."""
-    children = {pointer: ifd for pointer, ifd in children.items() if ifd}
-    pointers = {pointer: integers_tag(LONG, [0]) for pointer in children}
-    end = 8 + len(_pack_directory({**ifd0, **pointers}, 8))  # sizes do not depend on the values
-    body = b""
-    for pointer, ifd in children.items():
-        pointers[pointer] = integers_tag(LONG, [end + len(body)])
-        body += _pack_directory(ifd, end + len(body))
-    return struct.pack("<2sHI", b"II", 42, 8) + _pack_directory({**ifd0, **pointers}, 8) + body
-
-
-def _pack_directory(ifd: Mapping[int, Tag], start: int) -> bytes:
-    """One directory for offset `start`, followed by its long values in tag order."""
-    table = struct.pack("<H", len(ifd))
-    heap = b""
-    heap_start = start + 2 + 12 * len(ifd) + 4
-    for number, tag in sorted(ifd.items()):
-        raw = tag.little_endian().raw
-        count = len(raw) // int(_ELEMENT[tag.type][1]) // (2 if tag.type in _RATIONALS else 1)
-        inline = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", heap_start + len(heap))
-        table += struct.pack("<HHI", number, tag.type, count) + inline
-        heap += raw + bytes(len(raw) % 2) if len(raw) > 4 else b""  # offsets must be even
-    return table + bytes(4) + heap
-
-
-def integers_tag(kind: int, values: Iterable[int] | NDArray[np.int64]) -> Tag:
-    """A SHORT, LONG or BYTE tag, little-endian."""
-    return Tag(kind, np.asarray(values, "<" + _ELEMENT[kind]).tobytes())
-
-
 def strip_prefix(exif: bytes) -> bytes:
     """EXIF as a TIFF structure, with or without the "Exif" prefix of JPEG."""
-    return exif[len(_PREFIX) :] if exif.startswith(_PREFIX) else exif
+    return exif[len(PREFIX) :] if exif.startswith(PREFIX) else exif
 
 
 def orientation(ifd0: Ifd) -> int:
@@ -227,7 +75,7 @@ def carry_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
 class ExposureInfo:
     """What groups the frames of a bracket; None where the file does not say, or says nonsense."""
 
-    captured_at: datetime | None = None  # camera clock, no time zone, with sub-seconds
+    captured: datetime | None = None  # camera clock, no time zone, with sub-seconds
     exposure_s: float | None = None
     f_number: float | None = None
     iso: int | None = None
@@ -244,7 +92,7 @@ def exposure_tags(exif: bytes | None, width: int | None, height: int | None) -> 
     camera = reader.child(main, EXIF_IFD)
     iso = _positive(camera, 0x8827)
     return ExposureInfo(
-        captured_at=_captured_at(main, camera),
+        captured=_captured(main, camera),
         exposure_s=_positive(camera, 0x829A) or _power(camera, 0x9201, -1.0),  # APEX: 2^-Tv
         f_number=_positive(camera, 0x829D) or _power(camera, 0x9202, 0.5),  # APEX: 2^(Av/2)
         iso=round(iso) if iso else None,
@@ -272,7 +120,7 @@ def _camera(main: Ifd) -> str | None:
     return (model if brand and model.lower().startswith(brand) else f"{make} {model}".strip()) or None
 
 
-def _captured_at(main: Ifd, camera: Ifd) -> datetime | None:
+def _captured(main: Ifd, camera: Ifd) -> datetime | None:
     """DateTimeOriginal, else DateTimeDigitized, else DateTime, each with its own sub-second tag."""
     for ifd, date, fraction in ((camera, 0x9003, 0x9291), (camera, 0x9004, 0x9292), (main, 0x0132, None)):
         text = ifd[date].text() if date in ifd else None

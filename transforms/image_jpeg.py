@@ -10,13 +10,14 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from transforms.image_exif import PREFIX as EXIF_PREFIX
 from transforms.image_exif import orientation, read_ifd0, strip_prefix
 from transforms.image_types import ImageError, ImageHeader, Pixels, displayed_size
 
 SIGNATURES = (b"\xff\xd8\xff",)
 COMMENT_PREFIX = b"lutfuse "
 
-_EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
+_ICC = b"ICC_PROFILE\0"
 _APP1, _APP2, _COM, _SOS = 0xE1, 0xE2, 0xFE, 0xDA
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0…15 without DHT, JPG and DAC
 _MAX_SEGMENT = 0xFFFF - 2
@@ -56,11 +57,11 @@ class JpegFile:
         profile: dict[int, bytes] = {}
         profile_parts = 0
         for marker, at, end in self._segments():
-            body = data[at : min(end, at + len(_EXIF) + len(_ICC))]
+            body = data[at : min(end, at + len(EXIF_PREFIX) + len(_ICC))]
             if marker in _FRAMES and self._frame is None:
                 self._frame = _Frame.parse(marker, data[at:end])
-            elif marker == _APP1 and body.startswith(_EXIF) and self.exif is None:
-                self.exif = data[at + len(_EXIF) : end]
+            elif marker == _APP1 and body.startswith(EXIF_PREFIX) and self.exif is None:
+                self.exif = data[at + len(EXIF_PREFIX) : end]
             elif marker == _APP2 and body.startswith(_ICC) and end - at > len(_ICC) + 2:
                 profile_parts = data[at + len(_ICC) + 1]
                 profile[data[at + len(_ICC)]] = data[at + len(_ICC) + 2 : end]
@@ -209,7 +210,7 @@ def encode_jpeg(
     encoded: bytes = simplejpeg.encode_jpeg(pixels, quality, "RGB", sampling, fastdct=False)
     segments = b""
     if exif is not None:
-        segments += _segment(_APP1, _EXIF + strip_prefix(exif), "exif")
+        segments += _segment(_APP1, EXIF_PREFIX + strip_prefix(exif), "exif")
     if comment is not None:
         segments += _segment(_COM, COMMENT_PREFIX + comment.encode(), "comment")
     if icc is not None:

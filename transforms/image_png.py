@@ -6,26 +6,23 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from transforms.image_exif import orientation, read_ifd0, strip_prefix
-from transforms.image_types import ImageError, ImageHeader, Pixels, displayed_size
+from transforms.image_types import MAX_PROFILE_BYTES, ImageError, ImageHeader, Pixels, displayed_size
 
 SIGNATURES = (b"\x89PNG\r\n\x1a\n",)
 _SIGNATURE = SIGNATURES[0]
-_COMMENT_KEYWORD = b"lutfuse"
+_COMMENT_HEAD = b"lutfuse\0\0\0\0\0"  # keyword; not compressed, method 0, no language, no translation
 
 _MAX_CHUNKS = 1 << 18  # encoders write 8 KiB chunks or larger: enough for 2 GiB
-_MAX_PROFILE_BYTES = 16 << 20
 _MAX_DEFLATE_RATIO = 1032
 # Colour type -> channels; and the bit depths that go with it.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
-_HEAD = len(_SIGNATURE) + 25  # signature and header chunk
-_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
-_ENCODING += (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+_RGB, _FILTER_UP = 2, 2
+_PIECE_BYTES = 1 << 20  # of pixels, deflated at a time
 
 
 class PngFile:
@@ -60,10 +57,9 @@ class PngFile:
         return self._data[at:end]
 
     def _find_comment(self) -> str | None:
-        head = _COMMENT_KEYWORD + bytes(5)  # NUL, not compressed, method 0, no language, no translation
         for name, at, end in self._chunks(stop=b"IDAT"):
-            if name == b"iTXt" and self._data.startswith(head, at, end):
-                return self._data[at + len(head) : end].decode("utf-8", "replace")
+            if name == b"iTXt" and self._data.startswith(_COMMENT_HEAD, at, end):
+                return self._data[at + len(_COMMENT_HEAD) : end].decode("utf-8", "replace")
         return None
 
     @property
@@ -74,7 +70,7 @@ class PngFile:
             return None
         unpacker = zlib.decompressobj()
         try:
-            profile = unpacker.decompress(packed[1:], _MAX_PROFILE_BYTES)
+            profile = unpacker.decompress(packed[1:], MAX_PROFILE_BYTES)
         except zlib.error:
             return None
         return profile if unpacker.eof else None
@@ -97,7 +93,7 @@ class PngFile:
 
     def _fields(self) -> tuple[int, int, int, int, int]:
         """(width, height, bit depth, colour type, interlace) of the header chunk."""
-        if len(self._data) < _HEAD:
+        if len(self._data) < len(_SIGNATURE) + 25:
             raise ImageError("truncated", f"PNG of {len(self._data)} bytes ends before its header")
         body = self._body(b"IHDR")
         if body is None or len(body) != 13 or not self._data.startswith(b"\0\0\0\rIHDR", len(_SIGNATURE)):
@@ -115,7 +111,7 @@ class PngFile:
         try:
             pixels = cv2.imdecode(clean, flags | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error as error:
-            raise ImageError("corrupt", f"PNG cannot be decoded: {error}") from error
+            raise ImageError("unsupported", f"PNG of {width}×{height} cannot be decoded: {error}") from error
         if pixels is None or pixels.shape[:2] != (height, width):
             raise ImageError("corrupt", "damaged PNG: pixel data fail their checksums or end early")
         return _opaque_rgb(pixels) if has_alpha else pixels
@@ -159,18 +155,38 @@ def _opaque_rgb(pixels: Pixels) -> Pixels:
 
 def encode_png(pixels: Pixels, icc: bytes | None, exif: bytes | None, comment: str | None) -> bytes:
     """[H, W, 3] RGB -> PNG of the same depth; the comment is the first chunk behind the header."""
-    ok, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _ENCODING)
-    if not ok:
-        raise ValueError(f"libpng refuses to encode {pixels.shape} {pixels.dtype}")
-    chunks = b""
+    height, width = pixels.shape[:2]
+    fields = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, _RGB, 0, 0, 0)
+    chunks = [_SIGNATURE, _chunk(b"IHDR", fields)]
     if comment is not None:
-        chunks += _chunk(b"iTXt", _COMMENT_KEYWORD + bytes(5) + comment.encode())
+        chunks.append(_chunk(b"iTXt", _COMMENT_HEAD + comment.encode()))
     if exif is not None:
-        chunks += _chunk(b"eXIf", strip_prefix(exif))
+        chunks.append(_chunk(b"eXIf", strip_prefix(exif)))
     if icc is not None:
-        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 6))
-    body: NDArray[np.uint8] = encoded
-    return b"".join((body[:_HEAD].tobytes(), chunks, memoryview(body[_HEAD:])))
+        chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+    chunks += [_chunk(b"IDAT", packed) for packed in _deflate(pixels)]
+    return b"".join((*chunks, _chunk(b"IEND", b"")))
+
+
+def _deflate(pixels: Pixels) -> Iterator[bytes]:
+    """[H, W, 3] -> the zlib stream of its rows, piece by piece.
+
+    Differences to the row above and run-length matching: half the time of the default strategy for 5 % more
+    bytes, as noise in photos leaves little to match.
+    """
+    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    height, width = pixels.shape[:2]
+    step = max(_PIECE_BYTES // (width * 3 * pixels.itemsize), 1)
+    above = np.zeros((1, width * 3 * pixels.itemsize), np.uint8)
+    for top in range(0, height, step):
+        rows = pixels[top : top + step]
+        rows = rows.astype(rows.dtype.newbyteorder(">"), copy=False).view(np.uint8).reshape(len(rows), -1)
+        filtered = np.full((len(rows), 1 + rows.shape[1]), _FILTER_UP, np.uint8)
+        np.subtract(rows, np.concatenate((above, rows[:-1])), out=filtered[:, 1:])
+        above = rows[-1:]
+        if packed := packer.compress(filtered):
+            yield packed
+    yield packer.flush()
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

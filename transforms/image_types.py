@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 ImageFormat = Literal["jpeg", "png", "tiff"]
 ErrorKind = Literal["empty", "not_an_image", "truncated", "corrupt", "too_large", "unsupported"]
+MAX_PROFILE_BYTES = 16 << 20  # real ICC profiles stay below 4 MiB
 Pixels = NDArray[Any]  # uint8 or uint16; no other type ever
 
 
