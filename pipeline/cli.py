@@ -82,7 +82,11 @@ def _last_line(error: BaseException) -> str:
 
 def quiet_logs(verbose: bool) -> None:
     """Beam's log stays out of the progress bar unless asked for."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(message)s")
+    # Beam logs every error that it then raises; `fuse` shows it once, in one line.
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.CRITICAL, format="%(levelname)s %(message)s"
+    )
+    logging.getLogger("lutfuse").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def demo(argv: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """Runs one job: finds the brackets, writes them down, runs the graph, accounts for every row."""
 
+import functools
 import itertools
 import json
 import os
@@ -19,6 +20,7 @@ from pipeline import graph, progress
 from pipeline.options import JobConfig, UsageError
 from transforms import discovery, storage
 from transforms.brackets import Bracket, InputError, to_json
+from transforms.exif_groups import group_by_exif
 from transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, read_rows, shards
 
 ROWS_PER_SHARD = 100_000
@@ -80,7 +82,7 @@ def _first_checked(config: JobConfig) -> Iterator[Bracket]:
             config.source,
             reference=config.reference,
             exclude=storage.join(config.fuse.output, "fused"),
-            group=discovery.GROUPINGS[config.group_by],
+            group=grouping(config),
         )
         first = next(brackets, None)
     except InputError as error:
@@ -93,6 +95,13 @@ def _first_checked(config: JobConfig) -> Iterator[Bracket]:
             f"{', '.join(discovery.IMAGE_SUFFIXES)} files"
         )
     return itertools.chain([first], brackets)
+
+
+def grouping(config: JobConfig) -> discovery.Grouping:
+    """How files become brackets."""
+    if config.group_by == "exif":
+        return functools.partial(group_by_exif, gap_s=config.exif_gap_s)
+    return discovery.group_by_folder
 
 
 def _dry_run(config: JobConfig, brackets: Iterator[Bracket], console: Console) -> int:
@@ -140,6 +149,8 @@ def _forget_old_rows(config: JobConfig) -> None:
     for table in ("metrics", "failures"):
         prefix = config.rows_prefix(table)
         storage.delete(shards(prefix))
+        # What a killed run had begun to write.
+        storage.delete_below(storage.join(config.fuse.output, table), f"beam-temp-{config.job_id}-")
 
 
 def write_run(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms import storage
+from transforms.exif_groups import GAP_S
 from transforms.image_io import DecodeLimits
 from transforms.outputs import EXTENSIONS, FuseOptions
 
@@ -31,6 +32,7 @@ class JobConfig:
     Attributes:
       source: folder, glob or manifest; local paths are absolute.
       group_by: "folder" or "exif".
+      exif_gap_s: longest pause within a bracket, in seconds, where EXIF decides.
       reference: stem of reference images.
       fuse: what the heavy step needs.
       job_id: names this job's row files; equal for equal inputs, so that a re-run replaces its own rows
@@ -42,6 +44,7 @@ class JobConfig:
 
     source: str
     group_by: str
+    exif_gap_s: float
     reference: str
     fuse: FuseOptions
     job_id: str
@@ -107,6 +110,14 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         default="folder",
         help="what makes a bracket: the folder, or capture time and exposure of the files in it "
         "(default: %(default)s; a manifest says so itself)",
+    )
+    data.add_argument(
+        "--exif-gap",
+        type=positive,
+        default=GAP_S,
+        metavar="S",
+        help="with --group-by exif: longest pause between two shots of a bracket, in seconds, beside the "
+        "exposure itself (default: %(default)g)",
     )
     data.add_argument(
         "--reference",
@@ -189,10 +200,18 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         weights=_existing_weights(args.weights),
         limits=DecodeLimits(max_megapixels=args.max_megapixels),
     )
-    identity = "\n".join((source, args.group_by, args.reference))
+    identity = "\n".join((source, args.group_by, str(args.exif_gap), args.reference))
     job_id = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     return JobConfig(
-        source, args.group_by, args.reference, fuse, job_id, args.dry_run, args.verbose, tuple(beam_args)
+        source=source,
+        group_by=args.group_by,
+        exif_gap_s=args.exif_gap,
+        reference=args.reference,
+        fuse=fuse,
+        job_id=job_id,
+        dry_run=args.dry_run,
+        verbose=args.verbose,
+        beam_args=tuple(beam_args),
     )
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from transforms import storage
 from transforms.brackets import Bracket, InputError, group_name, judged, stem
-from transforms.exif_groups import group_by_exif
 from transforms.manifest import MANIFEST_SUFFIXES, read_manifest
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+Grouping = Callable[[Iterable[str], str, str], Iterator[Bracket]]  # (files, root, reference) to brackets
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -41,15 +41,12 @@ def glob_root(pattern: str) -> str:
     return "/".join(fixed) or ("/" if pattern.startswith("/") else ".")
 
 
-GROUPINGS = {"folder": group_by_folder, "exif": group_by_exif}
-
-
 def find_brackets(
     source: str,
     *,
     reference: str = "reference",
     exclude: str | None = None,
-    group: Callable[[Iterable[str], str, str], Iterator[Bracket]] = group_by_folder,
+    group: Grouping = group_by_folder,
 ) -> Iterator[Bracket]:
     """All brackets of `source`, judged, in an order that depends on names alone.
 
@@ -57,7 +54,7 @@ def find_brackets(
       source: a folder (searched to any depth), a glob, or a manifest; local, `gs://` or `s3://`.
       reference: stem of reference images.
       exclude: folder whose files are never inputs (the job's own output).
-      group: how files become brackets: `group_by_folder`, or `exif_groups.group_by_exif`.
+      group: how files become brackets: `group_by_folder`, or `group_by_exif`.
 
     Raises:
       InputError: `source` does not exist or is not a readable manifest.

@@ -16,7 +16,7 @@ from transforms.image_io import ExposureInfo, exposure_info
 
 HEADER_BYTES = 1 << 18  # EXIF sits at the start of a file
 READERS = 16  # headers read at a time: listing waits for the network, not for this machine
-GAP_S = 3.0  # longest pause between two shots of a bracket, beside the exposure itself
+GAP_S = 5.0  # longest pause between two shots of a bracket, beside the exposure itself
 SAME_EV = 0.15  # EV; brackets step by a third of a stop or more
 
 
@@ -36,7 +36,9 @@ class Shot:
         return math.log2(info.exposure_s * (info.iso or 100) / 100 / info.f_number**2)
 
 
-def group_by_exif(files: Iterable[str], root: str, reference: str = "reference") -> Iterator[Bracket]:
+def group_by_exif(
+    files: Iterable[str], root: str, reference: str = "reference", *, gap_s: float = GAP_S
+) -> Iterator[Bracket]:
     """Brackets of each folder's photos, named by the folder and the first shot's file name.
 
     A photo without capture time or exposure cannot be placed: it ends as a bracket of one, with a problem.
@@ -45,7 +47,7 @@ def group_by_exif(files: Iterable[str], root: str, reference: str = "reference")
         for folder, group in itertools.groupby(files, storage.parent):
             uris = [uri for uri in group if stem(uri) != reference]
             shots = list(readers.map(read_shot, uris))
-            for bracket in split(shots):
+            for bracket in split(shots, gap_s):
                 name = f"{group_name(folder, root)}/{stem(bracket[0].uri)}"
                 yield Bracket(name, tuple(shot.uri for shot in bracket), problem=_problem(bracket))
 
@@ -69,12 +71,12 @@ def read_shot(uri: str) -> Shot:
     return Shot(uri, exposure_info(data))
 
 
-def split(shots: Iterable[Shot]) -> Iterator[list[Shot]]:
+def split(shots: Iterable[Shot], gap_s: float) -> Iterator[list[Shot]]:
     """Runs of shots that belong together, in order of capture."""
     ordered = sorted(shots, key=lambda shot: (_seconds(shot) or 0.0, shot.uri))
     bracket: list[Shot] = []
     for shot in ordered:
-        if bracket and not belongs(shot, bracket):
+        if bracket and not belongs(shot, bracket, gap_s):
             yield bracket
             bracket = []
         bracket.append(shot)
@@ -82,15 +84,15 @@ def split(shots: Iterable[Shot]) -> Iterator[list[Shot]]:
         yield bracket
 
 
-def belongs(shot: Shot, bracket: list[Shot]) -> bool:
-    """Whether `shot` continues `bracket`."""
+def belongs(shot: Shot, bracket: list[Shot], gap_s: float) -> bool:
+    """Whether `shot` continues `bracket`: `gap_s` is the longest pause in seconds."""
     last = bracket[-1]
     now, before = _seconds(shot), _seconds(last)
     if now is None or before is None or shot.ev is None or last.ev is None:
         return False
     pause = now - before - max(last.info.exposure_s or 0.0, shot.info.exposure_s or 0.0)
     repeated = any(abs(shot.ev - other.ev) < SAME_EV for other in bracket if other.ev is not None)
-    return _setup(shot) == _setup(last) and pause <= GAP_S and not repeated and len(bracket) < MAX_EXPOSURES
+    return _setup(shot) == _setup(last) and pause <= gap_s and not repeated and len(bracket) < MAX_EXPOSURES
 
 
 def _setup(shot: Shot) -> tuple[object, ...]:

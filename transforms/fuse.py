@@ -8,7 +8,7 @@ attempt replaces the first with itself.
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -164,8 +164,9 @@ class FuseBrackets(beam.DoFn):
         used_device(self.options.device)  # fails the job at once, not every bracket
         self._predictor = self._shared.acquire(lambda: Predictor.load(self.options.weights))
 
-    def process(self, bracket: Bracket) -> Iterator[Row | beam.pvalue.TaggedOutput]:
-        """One bracket: exactly one row."""
+    # Any: Beam would take a union with TaggedOutput for the type of the main output.
+    def process(self, bracket: Bracket) -> Iterator[Any]:
+        """One bracket to exactly one row."""
         try:
             row = None if bracket.problem or self.options.overwrite else self._recover(bracket)
             outcome = "skipped" if row else "fused"

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import glob
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -210,6 +211,15 @@ def delete(uris: Iterable[str]) -> None:
     present = [uri for uri in uris if exists(uri)]
     if present:
         FileSystems.delete(present)
+
+
+def delete_below(folder: str, prefix: str) -> None:
+    """Remove the subfolders of `folder` whose names start with `prefix`, and all in them."""
+    if is_local(folder):
+        for path in Path(folder).glob(f"{glob.escape(prefix)}*"):
+            shutil.rmtree(path, ignore_errors=True)
+    else:
+        delete(uri for uri in list_files(folder) if uri.startswith(join(folder, prefix)))
 
 
 def check_writable(folder: str) -> None:

@@ -36,6 +36,7 @@ def test_equal_inputs_share_a_job_id_and_others_do_not():
     assert parse().job_id == parse("--quality", "80").job_id
     assert parse().job_id != parse("--reference", "truth").job_id
     assert parse().job_id != parse("--group-by", "exif").job_id
+    assert parse().job_id != parse("--exif-gap", "60").job_id
 
 
 def test_beam_options_are_passed_on():
