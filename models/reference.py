@@ -43,9 +43,9 @@ def slice_weights(
     planes = across_rows @ grid @ across_columns.mT  # [B, K, D, H, W]
     position = luma.clamp(0, 1) * (n_knots - 1)
     weights = torch.zeros_like(luma)
-    for knot in range(n_knots):
+    for knot, plane in enumerate(planes.unbind(2)):  # unbind: one pass backwards, where indexing takes D
         # A hat of width one: the knots on both sides of the position share it, all others get nothing.
-        weights = weights + planes[:, :, knot] * (1 - (position - knot).abs()).clamp(min=0)
+        weights = weights + plane * (1 - (position - knot).abs()).clamp(min=0)
     return weights
 
 
