@@ -112,7 +112,8 @@ def read_cube(text_or_bytes: str | bytes, *, name: str) -> Cube:
             header, first_row = read_header(lines, name)
             table = _read_table(chain([first_row], lines), header.size) if first_row else None
         if table is None:
-            raise _explain(data, header.line, header.size, name)
+            first = header.line if first_row else header.line + 1
+            raise _explain(data, first, header.size, name)
     except UnicodeDecodeError as error:
         rule = f"not UTF-8 text ({error.reason} at byte {error.start})"
         raise cube_error(name, None, rule, "save the LUT as plain-text .cube") from error
