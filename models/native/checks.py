@@ -68,10 +68,11 @@ def _check_strides(name: str, image: Any) -> None:
     height, width = image.shape[:2]
     size = image.itemsize
     row, pixel, channel = byte_strides(image)
-    if channel != size or (width > 1 and pixel != 3 * size) or (height > 1 and row <= 0):
+    packed = channel == size and (width == 1 or pixel == 3 * size)
+    if not packed or (height > 1 and row < 3 * size * width):
         raise ValueError(
-            f"{name} has strides {(row, pixel, channel)} bytes: pixels must be packed and rows go downwards; "
-            "use np.ascontiguousarray"
+            f"{name} has strides {(row, pixel, channel)} bytes: pixels must be packed, rows go downwards and "
+            "not overlap; use np.ascontiguousarray"
         )
     if (height > 1 and row % size) or address(image) % size:
         raise ValueError(f"{name} is uint16 at odd addresses: must be aligned; use np.ascontiguousarray")
@@ -112,10 +113,6 @@ def check_out(out: Any, frames: Sequence[Any], grid: Any, lut: Any) -> None:
     check_image("out", out, like=frames[0])
     if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise ValueError("out is read-only: pass a writable array, or none")
-    height, width = out.shape[:2]
-    row = byte_strides(out)[0]
-    if height > 1 and row < 3 * width * out.itemsize:
-        raise ValueError(f"out has rows {row} bytes apart: they overlap each other; pass another array")
     if any(_overlap(out, array) for array in [*frames, grid, lut]):
         raise ValueError(
             "out overlaps an input: pixels would be lost before they are read; pass another array"

@@ -1,6 +1,6 @@
 // One pass over the pixels of a bracket: slice the weight grid, merge the exposures, look the colour up.
 //
-// Layouts  image  [H, W, 3]         uint8 or uint16, RGB, display-encoded, rows any positive stride apart
+// Layouts  image  [H, W, 3]         uint8 or uint16, RGB, display-encoded, rows any distance apart
 //          grid   [K, D, Gh, Gw]    float32 fusion weights, packed
 //          lut    [N, N, N, 3]      float32 in [0, 1], packed, indexed [blue][green][red][channel] as in .cube
 // Ranges   K 1...9, D 2...16, Gh and Gw 1...64, N 2...129, H and W 1...2^24.

@@ -29,11 +29,13 @@ struct Avx2 {
     friend LUTFUSE_INLINE I operator+(I a, I b) { return _mm256_add_epi32(a.v, b.v); }
     friend LUTFUSE_INLINE I operator-(I a, I b) { return _mm256_sub_epi32(a.v, b.v); }
     friend LUTFUSE_INLINE I operator|(I a, I b) { return _mm256_or_si256(a.v, b.v); }
+    friend LUTFUSE_INLINE I operator&(I a, I b) { return _mm256_and_si256(a.v, b.v); }
     friend LUTFUSE_INLINE I operator<<(I a, int bits) { return _mm256_slli_epi32(a.v, bits); }
     friend LUTFUSE_INLINE I operator>>(I a, int bits) { return _mm256_srli_epi32(a.v, bits); }
     friend LUTFUSE_INLINE I smaller(I a, I b) { return _mm256_min_epi32(a.v, b.v); }
     // The upper halves of the lanes are zero, so the sum of two products is the one we want.
     friend LUTFUSE_INLINE I product16(I a, I b) { return _mm256_madd_epi16(a.v, b.v); }
+    friend LUTFUSE_INLINE I scaled15(I a, I b) { return _mm256_mulhrs_epi16(a.v, b.v); }
   };
 
   friend LUTFUSE_INLINE I truncated(F a) { return _mm256_cvttps_epi32(a.v); }

@@ -80,30 +80,25 @@ void fuse_rows_scalar(const Plan<T>& plan, int first, int last, float* scratch) 
   }
 }
 
-// ---- the CUDA kernel's body, one row as one block
+// ---- the CUDA kernel's body, one tile after the other
 
 template <class T, int K>
-void fuse_tiles_of(const TilePlan<T>& plan, const std::vector<Column>& columns) {
+void fuse_tiles_of(const TilePlan<T>& plan) {
   const Job<T>& job = plan.job;
-  const int patches = job.grid_width > 1 ? job.grid_width - 1 : 1, intervals = job.knots - 1;
-  std::vector<Patch<float>> table(static_cast<size_t>(job.exposures) * patches * intervals);
   for (int y = 0; y < job.height; ++y) {
     const Position row = position_of(y, job.height, job.grid_height);
-    for (size_t i = 0; i < table.size(); ++i) {
-      const int rest = static_cast<int>(i) / intervals;
-      table[i] = table_entry(plan, row, rest / patches, rest % patches, static_cast<int>(i) % intervals);
-    }
+    const auto patch = [&](int k, int cell, int knot) { return patch_at(plan, row, k, cell, knot); };
     for (int x = 0; x < job.width; x += kTile) {
-      const int n = smaller(kTile, job.width - x);
-      Column four[kTile];
-      for (int i = 0; i < kTile; ++i) four[i] = columns[smaller(x + i, job.width - 1)];
+      const size_t bytes = 3 * sizeof(T) * smaller(kTile, job.width - x);
+      Column columns[kTile];
+      for (int i = 0; i < kTile; ++i) columns[i] = plan.columns[smaller(x + i, job.width - 1)];
       const auto read = [&](int k) {
         Words<T> words{};
-        std::memcpy(words.word, job.images[k] + y * job.image_strides[k] + 3 * static_cast<int64_t>(x), 3 * n * sizeof(T));
+        std::memcpy(words.word, job.images[k] + y * job.image_strides[k] + 3 * static_cast<int64_t>(x), bytes);
         return words;
       };
-      const Words<T> fused = fuse_tile<K>(plan, table.data(), 0, patches, four, read);
-      std::memcpy(job.out + y * job.out_stride + 3 * static_cast<int64_t>(x), fused.word, 3 * n * sizeof(T));
+      const Words<T> fused = fuse_tile<K>(plan, columns, read, patch);
+      std::memcpy(job.out + y * job.out_stride + 3 * static_cast<int64_t>(x), fused.word, bytes);
     }
   }
 }
@@ -115,9 +110,9 @@ void fuse_tiles(const Job<T>& job) {
   const auto columns = columns_of(job.width, job.grid_width);
   const TilePlan<T> plan{job, scales_of(job), grid.get(), columns.data(), lut.get()};
   switch (job.exposures) {
-    case 2: return fuse_tiles_of<T, 2>(plan, columns);
-    case 3: return fuse_tiles_of<T, 3>(plan, columns);
-    default: return fuse_tiles_of<T, 0>(plan, columns);
+    case 2: return fuse_tiles_of<T, 2>(plan);
+    case 3: return fuse_tiles_of<T, 3>(plan);
+    default: return fuse_tiles_of<T, 0>(plan);
   }
 }
 

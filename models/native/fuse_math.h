@@ -38,6 +38,7 @@ static LUTFUSE_INLINE int smaller(int a, int b) { return a < b ? a : b; }
 static LUTFUSE_INLINE int truncated(float a) { return static_cast<int>(a); }
 static LUTFUSE_INLINE float widened(int a) { return static_cast<float>(a); }
 static LUTFUSE_INLINE int product16(int a, int b) { return a * b; }  // factors of at most 15 bits
+static LUTFUSE_INLINE int scaled15(int a, int b) { return (a * b + (1 << 14)) >> 15; }  // as is; b in units of 2^-15
 
 // ---- positions in the grid
 
@@ -130,15 +131,13 @@ struct Taps<uint8_t, F, I> {
   I shares[4];  // per edge, low half: red end below; high half: red end above. All eight add up to kOne.
 };
 
+// The last coordinate is one share short of the last node: the fraction never reaches kOne, the knot never N - 1,
+// and white still rounds to white.
 template <class F, class I>
 LUTFUSE_INLINE void lut_coordinate(F sum, F scale, const Scales& s, I& knot, I& fraction) {
-  const I at = smaller(truncated(fma(sum, scale, F(0.5f))), I((s.lut_size - 1) << kShareBits));
-  knot = smaller(at >> kShareBits, I(s.lut_size - 2));
-  fraction = at - (knot << kShareBits);
-}
-template <class I>
-LUTFUSE_INLINE I share_of(I share, I fraction) {
-  return (product16(share, fraction) + I(kOne / 2)) >> kShareBits;
+  const I at = smaller(truncated(fma(sum, scale, F(0.5f))), I(((s.lut_size - 1) << kShareBits) - 1));
+  knot = at >> kShareBits;
+  fraction = at & I(kOne - 1);
 }
 template <class F, class I>
 LUTFUSE_INLINE void find_taps(const Sum<F>& sum, const Scales& s, Taps<uint8_t, F, I>& taps) {
@@ -149,10 +148,11 @@ LUTFUSE_INLINE void find_taps(const Sum<F>& sum, const Scales& s, Taps<uint8_t, 
   lut_coordinate(sum.blue, scale, s, blue, blue_part);
   taps.node = product16(blue, I(s.lut_size * s.lut_size)) + product16(green, I(s.lut_size)) + red;
   // Only one product of each split is rounded, its partner is the difference: nothing is lost or made.
-  const I both = share_of(blue_part, green_part);
-  const I edges[4] = {I(kOne) - blue_part - green_part + both, green_part - both, blue_part - both, both};
+  const I both = scaled15(blue_part, green_part + green_part);
+  const I green_only = green_part - both;
+  const I edges[4] = {I(kOne) - blue_part - green_only, green_only, blue_part - both, both};
   for (int e = 0; e < 4; ++e) {
-    const I above = share_of(edges[e], red_part);
+    const I above = scaled15(edges[e], red_part + red_part);
     taps.shares[e] = (edges[e] - above) | (above << 16);
   }
 }
@@ -214,6 +214,27 @@ static LUTFUSE_INLINE void pack_node(const float* lut, int64_t i, int64_t /*abov
   node.channels[3] = 0.f;
 }
 
+#if defined(__CUDA_ARCH__)
+// The same sums of integers: a GPU multiplies two 16-bit ends with two bytes at once, so shares go in by bytes.
+static __device__ __forceinline__ void interpolate(const Taps<uint8_t, float, int>& taps, const Node<uint8_t>* lut, int n,
+                                                   int rgb[3]) {
+  const int edges[4] = {0, n, n * n, n * n + n};
+  unsigned low[3] = {0, 0, 0}, high[3] = {0, 0, 0};
+#pragma unroll
+  for (int e = 0; e < 4; ++e) {
+    const uint4 node = __ldg(reinterpret_cast<const uint4*>(lut + taps.node + edges[e]));
+    const unsigned ends[3] = {node.x, node.y, node.z};
+    const unsigned bytes = __byte_perm(taps.shares[e], 0, 0x3120);  // both low bytes, then both high bytes
+#pragma unroll
+    for (int c = 0; c < 3; ++c) {
+      low[c] = __dp2a_lo(ends[c], bytes, low[c]);
+      high[c] = __dp2a_hi(ends[c], bytes, high[c]);
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < 3; ++c) rgb[c] = static_cast<int>((low[c] + (high[c] << 8)) >> (kShareBits + kNodeBits));
+}
+#else
 static LUTFUSE_INLINE void interpolate(const Taps<uint8_t, float, int>& taps, const Node<uint8_t>* lut, int n, int rgb[3]) {
   const int edges[4] = {0, n, n * n, n * n + n};
   int sums[3] = {0, 0, 0};
@@ -225,17 +246,29 @@ static LUTFUSE_INLINE void interpolate(const Taps<uint8_t, float, int>& taps, co
   }
   for (int c = 0; c < 3; ++c) rgb[c] = sums[c] >> (kShareBits + kNodeBits);
 }
+#endif
+
+// A whole node at once: 16 bytes, aligned.
+static LUTFUSE_INLINE Node<uint16_t> fetched(const Node<uint16_t>* node) {
+#if defined(__CUDA_ARCH__)
+  const float4 raw = __ldg(reinterpret_cast<const float4*>(node));
+  return {{raw.x, raw.y, raw.z, raw.w}};
+#else
+  return *node;
+#endif
+}
 static LUTFUSE_INLINE void interpolate(const Taps<uint16_t, float, int>& taps, const Node<uint16_t>* lut, int n, int rgb[3]) {
-  const Node<uint16_t>* at = lut + taps.node;
-  for (int c = 0; c < 3; ++c) {
-    float ends[2];
-    for (int end = 0; end < 2; ++end) {
-      const float below = lerp(at[end].channels[c], at[n + end].channels[c], taps.green);
-      const float above = lerp(at[n * n + end].channels[c], at[n * n + n + end].channels[c], taps.green);
-      ends[end] = lerp(below, above, taps.blue);
+  float ends[2][3];
+  for (int end = 0; end < 2; ++end) {
+    const Node<uint16_t>* at = lut + taps.node + end;
+    const Node<uint16_t> nodes[4] = {fetched(at), fetched(at + n), fetched(at + n * n), fetched(at + n * n + n)};
+    for (int c = 0; c < 3; ++c) {
+      const float below = lerp(nodes[0].channels[c], nodes[1].channels[c], taps.green);
+      const float above = lerp(nodes[2].channels[c], nodes[3].channels[c], taps.green);
+      ends[end][c] = lerp(below, above, taps.blue);
     }
-    rgb[c] = truncated(lerp(ends[0], ends[1], taps.red));
   }
+  for (int c = 0; c < 3; ++c) rgb[c] = truncated(lerp(ends[0][c], ends[1][c], taps.red));
 }
 
 }  // namespace lutfuse

@@ -75,21 +75,22 @@ LUTFUSE_INLINE __m256i load_two(const char* low, const char* high) {
   return _mm256_inserti128_si256(_mm256_castsi128_si256(first), _mm_load_si128(reinterpret_cast<const __m128i*>(high)), 1);
 }
 template <int i>
-LUTFUSE_INLINE __m256i look_up_two(const Edges& edges, const Staged<uint8_t>& staged, int at, const __m256i* shares) {
-  const int64_t low = staged.node[at + i], high = staged.node[at + i + 4];
+LUTFUSE_INLINE __m256i look_up_two(const Edges& edges, const int* nodes, const __m256i* shares) {
+  const int64_t low = nodes[i], high = nodes[i + 4];
   __m256i part[4];
   for (int e = 0; e < 4; ++e) {
-    const __m256i nodes = load_two(edges.start[e] + low, edges.start[e] + high);
-    part[e] = _mm256_madd_epi16(nodes, _mm256_shuffle_epi32(shares[e], i * 0x55));
+    const __m256i ends = load_two(edges.start[e] + low, edges.start[e] + high);
+    part[e] = _mm256_madd_epi16(ends, _mm256_shuffle_epi32(shares[e], i * 0x55));
   }
   const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(part[0], part[1]), _mm256_add_epi32(part[2], part[3]));
   return _mm256_srli_epi32(sum, kShareBits + kNodeBits);
 }
 LUTFUSE_INLINE void look_up_eight(const Edges& edges, const Staged<uint8_t>& staged, int at, uint8_t* out) {
+  const int* nodes = staged.node + at;
   __m256i shares[4];
   for (int e = 0; e < 4; ++e) shares[e] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(staged.shares[e] + at));
-  const __m256i first = _mm256_packs_epi32(look_up_two<0>(edges, staged, at, shares), look_up_two<1>(edges, staged, at, shares));
-  const __m256i last = _mm256_packs_epi32(look_up_two<2>(edges, staged, at, shares), look_up_two<3>(edges, staged, at, shares));
+  const __m256i first = _mm256_packs_epi32(look_up_two<0>(edges, nodes, shares), look_up_two<1>(edges, nodes, shares));
+  const __m256i last = _mm256_packs_epi32(look_up_two<2>(edges, nodes, shares), look_up_two<3>(edges, nodes, shares));
   const __m256i drop_fourth = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,  //
                                                0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
   const __m256i bytes = _mm256_shuffle_epi8(_mm256_packus_epi16(first, last), drop_fourth);

@@ -39,9 +39,8 @@ struct TilePlan {
   const Node<T>* lut;
 };
 
-// One entry of a row table [K][patch][D - 1] over the patches from first_patch on.
 template <class T>
-LUTFUSE_INLINE Patch<float> table_entry(const TilePlan<T>& plan, Position row, int k, int cell, int knot) {
+LUTFUSE_INLINE Patch<float> patch_at(const TilePlan<T>& plan, Position row, int k, int cell, int knot) {
   const Job<T>& job = plan.job;
   const int next_row = smaller(row.cell + 1, job.grid_height - 1), next_cell = smaller(cell + 1, job.grid_width - 1);
   const float* here = plan.grid + static_cast<int64_t>(k * job.grid_height + row.cell) * job.grid_width * job.knots;
@@ -51,11 +50,11 @@ LUTFUSE_INLINE Patch<float> table_entry(const TilePlan<T>& plan, Position row, i
                   lerp(here[far], next[far], row.fraction), lerp(here[far + 1], next[far + 1], row.fraction));
 }
 
-// K == 0: the number of exposures is known at run time only. `read(k)` gives the Words of exposure k.
-template <int K, class T, class Read>
-LUTFUSE_INLINE Words<T> fuse_tile(const TilePlan<T>& plan, const Patch<float>* table, int first_patch, int patches,
-                                  const Column (&columns)[kTile], Read read) {
-  const int exposures = K ? K : plan.job.exposures, intervals = plan.job.knots - 1;
+// K == 0: the number of exposures is known at run time only. `read(k)` gives the Words of exposure k,
+// `patch(k, cell, knot)` the patch_at of this row.
+template <int K, class T, class Read, class PatchOf>
+LUTFUSE_INLINE Words<T> fuse_tile(const TilePlan<T>& plan, const Column (&columns)[kTile], Read read, PatchOf patch) {
+  const int exposures = K ? K : plan.job.exposures;
   Sum<float> sums[kTile];
 #pragma unroll
   for (int k = 0; k < exposures; ++k) {
@@ -67,8 +66,8 @@ LUTFUSE_INLINE Words<T> fuse_tile(const TilePlan<T>& plan, const Patch<float>* t
       int knot;
       float fraction;
       luma_knot(red, green, blue, plan.scales, knot, fraction);
-      const Patch<float> patch = table[(k * patches + columns[i].cell - first_patch) * intervals + knot];
-      accumulate(sums[i], sliced(patch, columns[i].fraction, fraction), red, green, blue);
+      const float weight = sliced(patch(k, columns[i].cell, knot), columns[i].fraction, fraction);
+      accumulate(sums[i], weight, red, green, blue);
     }
   }
   Words<T> result;
