@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 FAILURES = "failures"
 MIME = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff"}
-# Scores are taken on a reduced copy: they change little and cost a tenth. PSNR is taken at full size.
-PROXY_SIDE = 1024
+# Scores are taken on copies halved to at most this many px a side (480x270 for UHD): at full size they would
+# cost more than everything else together. PSNR is taken at full size.
+PROXY_SIDE = 512
 
 
 def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor") -> Row:

@@ -328,10 +328,11 @@ def test_clipped_shares_count_exact_ends_only(dtype):
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        ((2160, 3840), (576, 1024)),
-        ((4001, 2999), (1024, 767)),
-        ((1025, 10), (1024, 10)),
-        ((1, 5000), (1, 1024)),
+        ((2160, 3840), (540, 960)),
+        ((4001, 2999), (1000, 749)),
+        ((1025, 10), (512, 5)),
+        ((1, 5000), (1, 625)),
+        ((1024, 700), (1024, 700)),
     ],
 )
 def test_proxy_fits_the_long_side_and_keeps_the_shape(size, expected):
