@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.looks import PRESETS, Look, LookError, load_look, load_preset
 from transforms import storage
 from transforms.exif_groups import GAP_S
 from transforms.image_io import DecodeLimits
@@ -88,6 +89,17 @@ def positive(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """An argparse type for a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; give 0 to 1")
+    return value
+
+
 def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     """All options of `lutfuse fuse`, grouped by purpose."""
     data = parser.add_argument_group("data")
@@ -135,7 +147,16 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         help="nodes along each axis of the 3D LUT, 2 to 129 (default: %(default)s)",
     )
     picture.add_argument(
-        "--look", metavar="FILE", help="look to put on every picture: a .json look or a .cube LUT"
+        "--look",
+        metavar="FILE",
+        help=f"look to put on every picture: a .json look, a .cube LUT, or one of {', '.join(PRESETS)}",
+    )
+    picture.add_argument(
+        "--strength",
+        type=share,
+        default=1.0,
+        metavar="S",
+        help="how far the look is applied, 0 to 1 (default: %(default)g)",
     )
     picture.add_argument(
         "--format",
@@ -193,8 +214,8 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         image_format=args.format,
         quality=args.quality,
         lut_size=args.lut_size,
-        look=_read_option_file("--look", args.look),
-        look_name=None if args.look is None else storage.basename(args.look),
+        look=_read_look(args.look),
+        strength=args.strength,
         device=args.device,
         overwrite=args.overwrite,
         weights=_existing_weights(args.weights),
@@ -231,13 +252,17 @@ def _existing_weights(path: str | None) -> str | None:
     return _absolute(path)
 
 
-def _read_option_file(flag: str, uri: str | None) -> bytes | None:
+def _read_look(uri: str | None) -> Look | None:
     if uri is None:
         return None
+    if uri in PRESETS:
+        return load_preset(uri)
     try:
-        return storage.read_bytes(_absolute(uri))
+        return load_look(storage.read_bytes(_absolute(uri)), name=storage.basename(uri))
     except OSError as error:
-        raise UsageError(f"{flag} {uri}: cannot be read ({storage.explain(error)})") from None
+        raise UsageError(f"--look {uri}: cannot be read ({storage.explain(error)})") from None
+    except LookError as error:
+        raise UsageError(f"--look {error}") from None
 
 
 def check_beam_args(beam_args: list[str]) -> None:

@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.utils.shared import Shared
 
+from models.looks import bake_look, edit_grid
 from transforms import image_io, storage
 from transforms.brackets import Bracket
 from transforms.exposures import Pixels, read_exposures, read_reference, same_depth
@@ -79,10 +80,13 @@ def _fuse(
     with stages("student"):
         prediction = predictor.predict(frames)
     with stages("bake"):
-        lut = predictor.bake(prediction.latent, options.lut_size)
+        grid, lut = prediction.grid, predictor.bake(prediction.latent, options.lut_size)
+        if options.look is not None:
+            grid = edit_grid(grid, options.look)
+            lut = bake_look(lut, options.look, strength=options.strength)
     with stages("fuse"):
         ordered = [frames[i] for i in prediction.order]
-        return prediction, fuse(ordered, prediction.grid, lut, device=options.device)
+        return prediction, fuse(ordered, grid, lut, device=options.device)
 
 
 def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fused: Pixels) -> Row:
@@ -97,7 +101,7 @@ def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fu
         "height": height,
         "bit_depth": 8 if options.image_format == "jpeg" else fused.dtype.itemsize * 8,
         "lut_size": options.lut_size,
-        "look": options.look_name,
+        "look": None if options.look is None else options.look.name,
         "model": predictor.model_id,
         "device": used_device(options.device),
     }

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from models.looks import Look
 from transforms import image_io, storage
 from transforms.brackets import Bracket
 from transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row
@@ -24,8 +25,8 @@ class FuseOptions:
       image_format: "jpeg", "png" or "tiff".
       quality: JPEG quality, 1..100.
       lut_size: nodes along each axis of the baked LUT, 2..129.
-      look: content of a look file, or None.
-      look_name: what rows call the look.
+      look: edits of every bracket's weight grid and LUT, or None.
+      strength: how far the look is applied, 0..1.
       device: "auto", "cpu" or "cuda".
       overwrite: fuse again what an earlier run finished.
       weights: model weights, or None for the shipped ones.
@@ -36,8 +37,8 @@ class FuseOptions:
     image_format: str = "jpeg"
     quality: int = 95
     lut_size: int = 33
-    look: bytes | None = None
-    look_name: str | None = None
+    look: Look | None = None
+    strength: float = 1.0
     device: str = "auto"
     overwrite: bool = False
     weights: str | None = None
@@ -55,7 +56,7 @@ def config_hash(bracket: Bracket, options: FuseOptions, model_id: str) -> str:
         "format": options.image_format,
         "quality": options.quality,
         "lut_size": options.lut_size,
-        "look": None if options.look is None else hashlib.sha256(options.look).hexdigest(),
+        "look": None if options.look is None else [options.look.digest(), options.strength],
         "model": model_id,
         "uris": bracket.uris,
         "reference": bracket.reference,

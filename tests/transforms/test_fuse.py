@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.looks import load_preset
 from models.predictor import Predictor
 from transforms import fuse, image_io, storage
 from transforms.brackets import Bracket
@@ -71,7 +72,7 @@ def test_pipeline_row_inside_the_image_lets_a_second_run_recover_it(bracket, opt
 
 @pytest.mark.parametrize(
     "change",
-    [{"quality": 90}, {"lut_size": 17}, {"image_format": "png"}, {"look": b"{}"}],
+    [{"quality": 90}, {"lut_size": 17}, {"image_format": "png"}, {"look": load_preset("warm")}],
 )
 def test_every_option_that_changes_pixels_changes_the_configuration_hash(bracket, options, change):
     import dataclasses
@@ -81,6 +82,20 @@ def test_every_option_that_changes_pixels_changes_the_configuration_hash(bracket
     assert config_hash(bracket, options, "m") != config_hash(bracket, options, "m2")
     turned = Bracket(bracket.group_id, bracket.uris[:2])
     assert config_hash(bracket, options, "m") != config_hash(turned, options, "m")
+
+
+def test_a_look_changes_the_picture_and_only_as_far_as_asked(bracket, tmp_path, predictor):
+    def pixels(name, **look):
+        options = FuseOptions(f"{tmp_path}/{name}", image_format="png", **look)
+        row = fuse_bracket(bracket, options, predictor)
+        return row["look"], image_io.decode(Path(row["output_uri"]).read_bytes()).pixels.astype(int)
+
+    _, plain = pixels("plain")
+    name, warm = pixels("warm", look=load_preset("warm"))
+    _, none = pixels("none", look=load_preset("warm"), strength=0.0)
+    assert name == "warm"
+    assert (warm[..., 0] - warm[..., 2]).mean() > (plain[..., 0] - plain[..., 2]).mean() + 1
+    assert np.array_equal(none, plain)
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", None])
