@@ -118,8 +118,8 @@ def _dry_run(config: JobConfig, brackets: Iterator[Bracket], console: Console) -
 def describe(config: JobConfig) -> dict[str, Any]:
     """The resolved configuration as plain JSON values."""
     look = config.fuse.look
-    shown = asdict(replace(config, fuse=replace(config.fuse, look=None)))
-    fuse = shown.pop("fuse") | {"look": look and {"name": look.name, "digest": look.digest()}}
+    shown: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None)))
+    fuse: dict[str, Any] = shown.pop("fuse") | {"look": look and {"name": look.name, "digest": look.digest()}}
     return {"input": shown.pop("source")} | shown | fuse
 
 

@@ -48,20 +48,24 @@ def _watch(path: str, total: int, console: Console, done: threading.Event) -> No
     )
     terminal = console.is_terminal
     with Progress(*columns, console=console, disable=not terminal, refresh_per_second=4) as bar:
-        task = bar.add_task("", total=total, rate="", left="", failed="")
+        bar.add_task("", total=total, rate="", left="", failed="")
         since_line = 0.0
         while not done.wait(POLL_S):
             counts = tally(path)
             elapsed = bar.tasks[0].elapsed or 0.0
             fields = describe(counts, total, elapsed)
-            bar.update(task, completed=sum(counts.values()), **fields)
+            _show(bar, counts, fields)
             since_line += POLL_S
             if not terminal and since_line >= LOG_EVERY_S:
                 since_line = 0.0
                 console.print(f"{sum(counts.values())}/{total} brackets " + " ".join(fields.values()))
         counts = tally(path)
         fields = describe(counts, total, bar.tasks[0].elapsed or 0.0)
-        bar.update(task, completed=sum(counts.values()), **fields | {"left": ""})
+        _show(bar, counts, fields | {"left": ""})
+
+
+def _show(bar: Progress, counts: dict[str, int], fields: dict[str, Any]) -> None:
+    bar.update(bar.task_ids[0], completed=sum(counts.values()), **fields)
 
 
 def describe(counts: dict[str, int], total: int, elapsed_s: float) -> dict[str, str]:

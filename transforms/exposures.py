@@ -3,7 +3,7 @@
 import logging
 
 import numpy as np
-from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import Metrics
 
 from transforms import image_io, storage
 from transforms.brackets import Bracket

@@ -104,14 +104,11 @@ class WriteRows(beam.PTransform):  # type: ignore[type-arg]
         self.prefix, self.schema, self.shards = prefix, schema, shards
 
     def expand(self, rows: PCollection[Row]) -> PCollection[str]:
-        return (
-            rows
-            | "Check" >> beam.Map(check_row, self.schema)
-            | "Write"
-            >> beam.io.WriteToParquet(
-                self.prefix, self.schema, codec="zstd", file_name_suffix=".parquet", num_shards=self.shards
-            )
+        checked = rows | "Check" >> beam.Map(check_row, self.schema)
+        written: PCollection[str] = checked | "Write" >> beam.io.WriteToParquet(
+            self.prefix, self.schema, codec="zstd", file_name_suffix=".parquet", num_shards=self.shards
         )
+        return written
 
 
 def shards(prefix: str) -> list[str]:
