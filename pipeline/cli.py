@@ -110,11 +110,19 @@ def evaluate(argv: Sequence[str]) -> int:
     return main(list(argv))
 
 
+def bench(argv: Sequence[str]) -> int:
+    """`lutfuse bench`: measures this machine."""
+    from transforms.bench import main
+
+    return main(argv)
+
+
 COMMANDS = {
     "fuse": (fuse, "fuse brackets into images"),
     "demo": (demo, "write a synthesised bracket with its reference"),
     "train": (train, "train a model on brackets of your own"),
     "evaluate": (evaluate, "measure quality on a set of brackets"),
+    "bench": (bench, "measure the speed of this machine"),
 }
 
 

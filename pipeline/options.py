@@ -7,13 +7,13 @@ value, the rule and the remedy.
 import argparse
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.looks import PRESETS, Look, LookError, load_look, load_preset
 from transforms import storage
+from transforms.arguments import positive, share, whole_number
 from transforms.exif_groups import GAP_S
 from transforms.image_io import DecodeLimits
 from transforms.outputs import EXTENSIONS, FuseOptions
@@ -61,43 +61,6 @@ class JobConfig:
     def rows_prefix(self, table: str) -> str:
         """Start of the Parquet file names of `table`, "metrics" or "failures"."""
         return storage.join(self.fuse.output, table, self.job_id)
-
-
-def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """An argparse type for an integer from `low` to `high`."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{value} is out of range; choose {low} to {high}")
-        return value
-
-    return parse
-
-
-def positive(text: str) -> float:
-    """An argparse type for a number over zero."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is out of range; give a number over 0")
-    return value
-
-
-def share(text: str) -> float:
-    """An argparse type for a number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is out of range; give 0 to 1")
-    return value
 
 
 def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:

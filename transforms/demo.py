@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from models.synthetic import synthesise_bracket
 from transforms import image_io, storage
+from transforms.arguments import whole_number
+
+SIDES = (16, 32768)  # px
 
 
 def write_bracket(folder: str, *, width: int, height: int, seed: int) -> list[str]:
@@ -41,10 +44,13 @@ def main(argv: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--output", required=True, metavar="URI", help="folder for the bracket's folder")
-    parser.add_argument("--width", type=int, default=3840, help="px (default: %(default)s)")
-    parser.add_argument("--height", type=int, default=2160, help="px (default: %(default)s)")
+    parser.add_argument("--width", type=whole_number(*SIDES), default=3840, help="px (default: %(default)s)")
+    parser.add_argument("--height", type=whole_number(*SIDES), default=2160, help="px (default: %(default)s)")
     parser.add_argument(
-        "--seed", type=int, default=0, help="another seed is another scene (default: %(default)s)"
+        "--seed",
+        type=whole_number(0, 2**31 - 1),
+        default=0,
+        help="another seed is another scene (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     folder = storage.join(args.output, f"interior-{args.seed}")
