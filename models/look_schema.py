@@ -104,7 +104,7 @@ def _checked(name: str, key: str, value: object, control: Mapping[str, Any]) -> 
         raise look_error(name, key, value, "is not a number", f"write one in {low}..{high} ({unit})")
     if not low <= value <= high:  # refuses NaN too
         raise look_error(name, key, value, f"is outside {low}..{high} ({unit})", "choose a value inside")
-    return float(value) + 0.0  # -0.0 becomes 0.0: one digest for both
+    return float(value)
 
 
 def look_schema() -> dict[str, Any]:
