@@ -21,9 +21,11 @@ _ICC = b"ICC_PROFILE\0"
 _APP1, _APP2, _COM, _SOS = 0xE1, 0xE2, 0xFE, 0xDA
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0…15 without DHT, JPG and DAC
 _MAX_SEGMENT = 0xFFFF - 2
+_MAX_SIDE = 65500  # of libjpeg
 _MAX_SEGMENTS = 2048  # an ICC profile of 16 MB takes 255
 # Each scan of a progressive file costs a pass over the picture; common encoders write about ten.
 _MAX_SCANS = 100
+_AFTER_FILL = re.compile(rb"\xff+[^\xff]", re.DOTALL)  # fill bytes before a marker are legal
 _EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 
 
@@ -76,10 +78,10 @@ class JpegFile:
         """(marker, start, end of its body) up to and including the first scan header."""
         data, at = self._data, 2
         for _ in range(_MAX_SEGMENTS):
-            while data[at : at + 2] == b"\xff\xff":  # fill bytes before a marker are legal
-                at += 1
-            if len(data) < at + 4 or data[at] != 0xFF:
+            code = _AFTER_FILL.match(data, at)
+            if code is None or len(data) < code.end() + 2:
                 return
+            at = code.end() - 2
             marker = data[at + 1]
             end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
             if end < at + 4 or end > len(data):
@@ -204,6 +206,8 @@ def encode_jpeg(
     From quality 90 on colour keeps its full resolution (4:4:4: 4 dB better for a fifth more bytes); below it
     is halved both ways (4:2:0). The comment lies before the profile, in the first 64 KiB.
     """
+    if max(pixels.shape) > _MAX_SIDE:
+        raise ValueError(f"{pixels.shape[1]}×{pixels.shape[0]} pixels; JPEG has {_MAX_SIDE} a side, use TIFF")
     if pixels.dtype == np.uint16:
         pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
     sampling = "444" if quality >= 90 else "420"

@@ -30,9 +30,13 @@ class PngFile:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._first = {name: (at, end) for name, at, end in reversed(list(self._chunks(stop=b"IDAT")))}
+        self._first: dict[bytes, tuple[int, int]] = {}
+        self.comment: str | None = None
+        for name, at, end in self._chunks(stop=b"IDAT"):
+            self._first.setdefault(name, (at, end))
+            if name == b"iTXt" and self.comment is None and data.startswith(_COMMENT_HEAD, at, end):
+                self.comment = data[at + len(_COMMENT_HEAD) : end].decode("utf-8", "replace")
         self.exif: bytes | None = self._body(b"eXIf")
-        self.comment: str | None = self._find_comment()
 
     def _chunks(self, stop: bytes) -> Iterator[tuple[bytes, int, int]]:
         """(name, start, end of its body) up to and including the first `stop` or the end of the data."""
@@ -55,12 +59,6 @@ class PngFile:
         if not at or zlib.crc32(self._data[at - 4 : end]) != int.from_bytes(self._data[end : end + 4], "big"):
             return None
         return self._data[at:end]
-
-    def _find_comment(self) -> str | None:
-        for name, at, end in self._chunks(stop=b"IDAT"):
-            if name == b"iTXt" and self._data.startswith(_COMMENT_HEAD, at, end):
-                return self._data[at + len(_COMMENT_HEAD) : end].decode("utf-8", "replace")
-        return None
 
     @property
     def icc(self) -> bytes | None:

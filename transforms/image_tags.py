@@ -93,10 +93,12 @@ class TagReader:
         self._count = struct.Struct(self.order + count)
         self._entry = struct.Struct(self.order + entry)
         self._offset = struct.Struct(self.order + offset)
+        self.complete = True  # until an entry or a value is found to lie outside the data
         self.first_offset = self._read(self._offset, 8 if self.big else 4) or 0
 
     def _read(self, form: struct.Struct, at: int) -> int | None:
         if at < 0 or at + form.size > len(self._data):
+            self.complete = False
             return None
         return int(form.unpack_from(self._data, at)[0])
 
@@ -109,6 +111,7 @@ class TagReader:
         at = offset + self._count.size
         for _ in range(count):
             if at + self._entry.size + self._inline > len(self._data):
+                self.complete = False
                 return tags, 0
             tag, kind, n = self._entry.unpack_from(self._data, at)
             if tag not in tags and (value := self._value(at + self._entry.size, kind, n)) is not None:
@@ -121,7 +124,10 @@ class TagReader:
             return None
         size = count * int(_ELEMENT[kind][1]) * (2 if kind in _RATIONALS else 1)
         start = at if size <= self._inline else int(self._offset.unpack_from(self._data, at)[0])
-        return Tag(kind, self._data, start, self.order, size) if start + size <= len(self._data) else None
+        if start + size > len(self._data):
+            self.complete = False
+            return None
+        return Tag(kind, self._data, start, self.order, size)
 
     def child(self, parent: Ifd, pointer: int) -> Ifd:
         """The directory that a tag of `parent` points to; empty if there is none."""

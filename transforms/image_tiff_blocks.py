@@ -1,7 +1,7 @@
 """The pixels of a TIFF: strips or tiles to an array, and strips to a file.
 
-Layout, planes, byte order and predictor are undone here; zlib unpacks deflate, and libtiff, through Pillow, LZW
-and PackBits. Both report damage, where OpenCV leaves zeros without a word.
+Layout, planes, byte order and predictor are undone here; zlib unpacks deflate and libtiff, through Pillow,
+LZW and PackBits. Both report damage, where OpenCV leaves zeros without a word.
 """
 
 import io
@@ -54,6 +54,12 @@ class Layout:
     def grid(self) -> tuple[int, int, int]:
         """Number of (planes, block rows, block columns)."""
         return self.planes, -(-self.height // self.block_height), -(-self.width // self.block_width)
+
+    @property
+    def padded_area(self) -> int:
+        """Pixels of all blocks of a plane, with what reaches beyond the picture."""
+        _, down, across = self.grid
+        return down * self.block_height * across * self.block_width
 
     def block_rows(self) -> NDArray[np.int64]:
         """[blocks] rows stored in each: the last strip of a plane is cut, a tile never."""
@@ -118,7 +124,7 @@ def _unpack_by_libtiff(
         }
         strips = [data[start : start + size] for start, size in sections[first:last].tolist()]
         try:
-            # Opened by its class, not by Image.open: the pixel limit has been checked, and no warning is wanted.
+            # Not by Image.open, which has a pixel limit of its own: ours has been kept.
             with TiffImageFile(io.BytesIO(pack_strips(tags, {}, strips))) as picture:
                 raw = np.asarray(picture)
         except (OSError, SyntaxError, ValueError, TypeError) as error:
@@ -127,7 +133,7 @@ def _unpack_by_libtiff(
 
 
 def _batches(layout: Layout) -> Iterator[tuple[int, int, int]]:
-    """(first, last + 1, rows of each) of runs of equal blocks; more than one only up to _BATCH_BYTES unpacked."""
+    """(first, last + 1, rows of each) of runs of equal blocks, a batch being _BATCH_BYTES or one block."""
     rows = layout.block_rows()
     step = max(_BATCH_BYTES // (layout.block_height * layout.row_bytes), 1)
     changes = (np.flatnonzero(np.diff(rows)) + 1).tolist()
