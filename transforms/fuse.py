@@ -82,8 +82,8 @@ def _fuse(
     with stages("bake"):
         grid, lut = prediction.grid, predictor.bake(prediction.latent, options.lut_size)
         if options.look is not None:
-            grid = edit_grid(grid, options.look)
-            lut = bake_look(lut, options.look, strength=options.strength)
+            look = options.look.at_strength(options.strength)
+            grid, lut = edit_grid(grid, look), bake_look(lut, look)
     with stages("fuse"):
         ordered = [frames[i] for i in prediction.order]
         return prediction, fuse(ordered, grid, lut, device=options.device)

@@ -56,7 +56,7 @@ def config_hash(bracket: Bracket, options: FuseOptions, model_id: str) -> str:
         "format": options.image_format,
         "quality": options.quality,
         "lut_size": options.lut_size,
-        "look": None if options.look is None else [options.look.digest(), options.strength],
+        "look": None if options.look is None else options.look.at_strength(options.strength).digest(),
         "model": model_id,
         "uris": bracket.uris,
         "reference": bracket.reference,
