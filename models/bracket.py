@@ -1,6 +1,7 @@
 """From decoded frames to what the student sees: area-averaged thumbnails, sorted dark to bright."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from models.config import MAX_FRAMES, MIN_FRAMES
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
+F32 = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
@@ -30,7 +32,7 @@ def check_bracket(images: Sequence[Image]) -> None:
             )
 
 
-def thumbnail(image: Image, size: int) -> npt.NDArray[np.float32]:
+def thumbnail(image: Image, size: int) -> F32:
     """Area average of `image` [H, W, 3] u8 | u16 at [size, size, 3] float32 in [0, 1] (x̂_k of DESIGN §1).
 
     Large frames are first reduced by a whole factor, which OpenCV does several times faster than a
@@ -40,15 +42,15 @@ def thumbnail(image: Image, size: int) -> npt.NDArray[np.float32]:
     fy, fx = max(height // size, 1), max(width // size, 1)
     rows, cols = height // fy, width // fx
     if fy > 1 or fx > 1:
-        image = cv2.resize(image[: rows * fy, : cols * fx], (cols, rows), interpolation=cv2.INTER_AREA)
-    scale = np.float32(1 / np.iinfo(image.dtype).max)
-    small = image.astype(np.float32) * scale
+        whole = image[: rows * fy, : cols * fx]
+        image = cast(Image, cv2.resize(whole, (cols, rows), interpolation=cv2.INTER_AREA))
+    small: Any = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
     if small.shape[:2] != (size, size):
         small = cv2.resize(small, (size, size), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(np.clip(small, 0, 1), np.float32)
 
 
-def exposure_order(thumbs: Sequence[npt.NDArray[np.float32]]) -> tuple[int, ...]:
+def exposure_order(thumbs: Sequence[F32]) -> tuple[int, ...]:
     """Indices dark → bright by mean luma; frames of equal mean are told apart by their pixels.
 
     The order depends on the frames alone, so a bracket fuses to the same bytes however it was listed.

@@ -1,8 +1,7 @@
-"""Weights files: tensors as safetensors, everything else as JSON beside them, tied by a hash; never a class."""
+"""Weights files: tensors as safetensors, the rest as JSON beside them, tied by a hash; never a class."""
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,13 +40,19 @@ def load_student(path: Path) -> tuple[Student, str]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ValueError(f"{path} does not exist; name a .safetensors file that lutfuse train wrote") from None
+        raise ValueError(
+            f"{path} does not exist; name a .safetensors file that lutfuse train wrote"
+        ) from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != card["sha256"]:
-        raise ValueError(f"{path} has sha256 {digest[:12]}…, its JSON says {card['sha256'][:12]}…; fetch both again")
+        raise ValueError(
+            f"{path} has sha256 {digest[:12]}…, its JSON says {card['sha256'][:12]}…; fetch both again"
+        )
     student = Student(StudentConfig.from_json(card["config"]))
     if parameter_count(student) > MAX_PARAMETERS:
-        raise ValueError(f"{path}: {parameter_count(student):,} parameters; a student has at most {MAX_PARAMETERS:,}")
+        raise ValueError(
+            f"{path}: {parameter_count(student):,} parameters; a student has at most {MAX_PARAMETERS:,}"
+        )
     student.load_state_dict(_tensors(content, path, student), strict=True)
     return student.eval().requires_grad_(False), f"{card['name']}-{digest[:8]}"
 
@@ -60,7 +65,9 @@ def _read_card(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON ({error}); fetch it again") from None
     if not isinstance(card, dict) or set(card) != KEYS:
-        raise ValueError(f"{path} must hold exactly the keys {sorted(KEYS)}; it may come from another version")
+        raise ValueError(
+            f"{path} must hold exactly the keys {sorted(KEYS)}; it may come from another version"
+        )
     return card
 
 
@@ -81,4 +88,4 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write all of `content` or nothing: temporary name, then rename."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(content)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -9,12 +9,18 @@ from torch import Tensor, nn
 from models.config import StudentConfig
 
 # Colours per pass: the hidden layers of one chunk stay in the cache, which halves the time of a bake.
-CHUNK = 2048
+CHUNK = 4096
 MIN_LUT_SIZE, MAX_LUT_SIZE = 2, 129
 
 
+def check_lut_size(size: int) -> None:
+    """Raise ValueError unless a LUT may have `size` nodes a side."""
+    if not MIN_LUT_SIZE <= size <= MAX_LUT_SIZE:
+        raise ValueError(f"LUT size is {size}; it must lie in {MIN_LUT_SIZE}…{MAX_LUT_SIZE}")
+
+
 def lattice(size: int) -> Tensor:
-    """The N³ lattice colours, [N, N, N, 3] float32 in [0, 1], indexed [b, g, r]: red is fastest, as in .cube."""
+    """The N³ lattice colours [N, N, N, 3] float32 in [0, 1], indexed [b, g, r]: red fastest, as in .cube."""
     axis = torch.linspace(0, 1, size)
     blue, green, red = torch.meshgrid(axis, axis, axis, indexing="ij")
     return torch.stack((red, green, blue), dim=-1)
@@ -40,19 +46,18 @@ class ImplicitLut(nn.Module):
     def forward(self, colours: Tensor, latent: Tensor) -> Tensor:
         """Φ(c, z) for colours [P, 3] float32 in [0, 1] and latents [B, Z]: offsets [B, P, 3]."""
         bias = self.colour.bias + self.colour_latent(latent), self.mix.bias + self.mix_latent(latent)
-        return torch.cat([self._offsets(part, *bias) for part in colours.split(CHUNK)], dim=1)
+        chunks = torch.split(colours, CHUNK)
+        return torch.cat([self._offsets(part, *bias) for part in chunks], dim=1)
 
     def _offsets(self, colours: Tensor, colour_bias: Tensor, mix_bias: Tensor) -> Tensor:
-        inputs = (2 * colours - 1).expand(len(colour_bias), -1, -1)
-        h = torch.baddbmm(colour_bias[:, None], inputs, self.colour.weight.T.expand(len(inputs), -1, -1))
-        h = F.silu(h, inplace=not h.requires_grad)
-        h = torch.baddbmm(mix_bias[:, None], h, self.mix.weight.T.expand(len(inputs), -1, -1))
-        return cast(Tensor, self.offset(F.silu(h, inplace=not h.requires_grad)))
+        in_place = not torch.is_grad_enabled()
+        h = (2 * colours - 1) @ self.colour.weight.T + colour_bias[:, None]
+        h = F.silu(h, inplace=in_place) @ self.mix.weight.T
+        return cast(Tensor, self.offset(F.silu(h.add_(mix_bias[:, None]), inplace=in_place)))
 
     def bake(self, latent: Tensor, size: int) -> Tensor:
         """LUT_N[c] = c + Φ(c, z), eq. (3): latents [B, Z] → [B, N, N, N, 3] float32, not yet clipped."""
-        if not MIN_LUT_SIZE <= size <= MAX_LUT_SIZE:
-            raise ValueError(f"LUT size is {size}; it must lie in {MIN_LUT_SIZE}…{MAX_LUT_SIZE}")
+        check_lut_size(size)
         colours = lattice(size).to(latent)
-        offsets = self(colours.reshape(-1, 3), latent)
+        offsets: Tensor = self(colours.reshape(-1, 3), latent)
         return colours + offsets.reshape(-1, size, size, size, 3)

@@ -1,8 +1,8 @@
 """What training minimises: fidelity (DESIGN eq. 8), regularisers of grid and LUT (eq. 7), all differentiable.
 
-The MEF measures follow the definitions of `models.metrics`, which stays the judge; here windows may lie `stride`
-pixels apart, luminance is not rounded, and every window moment is a pair of matrix products, which is the
-fastest way on a CPU. What depends on the frames alone is computed without gradients.
+The MEF measures follow the definitions of `models.metrics`, which stays the judge; here windows may lie
+`stride` pixels apart, luminance is not rounded, and every window moment is a pair of matrix products, which
+is the fastest way on a CPU. What depends on the frames alone is computed without gradients.
 """
 
 import functools
@@ -74,7 +74,9 @@ def _quadratic(gains: Tensor, covariances: Tensor) -> Tensor:
     return torch.einsum("bjhw,bjkhw,bkhw->bhw", gains, covariances, gains).clamp_min(0)
 
 
-def _covariance(desired: _Desired, frames: Tensor, fused: Tensor, window: tuple[float, ...], stride: int) -> Tensor:
+def _covariance(
+    desired: _Desired, frames: Tensor, fused: Tensor, window: tuple[float, ...], stride: int
+) -> Tensor:
     """Covariance of the desired structure with the fused image [B, C, H, W] in each window."""
     products = _smooth((frames * fused[:, None]).mean(2), window, stride)
     mean_fused = _smooth(fused.mean(1), window, stride)
@@ -99,7 +101,9 @@ def _desired_grey(frames: Tensor, stride: int) -> _Desired:
     weights = (strength / 11) ** power + EPS
     gains = (norms > FLAT * 255) * weights / weights.sum(1, keepdim=True) / strength
     length = (121 * _quadratic(gains, covariances)).sqrt() * 255
-    gains = gains * torch.where(length > CANCELLED, strength.amax(1) / length.clamp_min(CANCELLED), 0)[:, None]
+    gains = (
+        gains * torch.where(length > CANCELLED, strength.amax(1) / length.clamp_min(CANCELLED), 0)[:, None]
+    )
     means, weighted = _pairwise_moments(frames, _gaussian(11, 1.5), stride)
     return _Desired(gains, means, _quadratic(gains, weighted))
 
@@ -166,25 +170,26 @@ def ssim(image: Tensor, reference: Tensor, stride: int = 2) -> Tensor:
     mean_x, mean_y, xx, yy, xy = _smooth(stacked, window, stride)
     luminance = (2 * mean_x * mean_y + 1e-4) / (mean_x.square() + mean_y.square() + 1e-4)
     structure = (2 * (xy - mean_x * mean_y) + 9e-4) / (xx - mean_x.square() + yy - mean_y.square() + 9e-4)
-    return (luminance * structure).mean((1, 2, 3))
+    score: Tensor = luminance * structure
+    return score.mean((1, 2, 3))
 
 
 def lut_smoothness(lut: Tensor) -> Tensor:
-    """Local term of eq. (7): mean squared second difference along each axis of [B, N, N, N, 3], × N⁴ / 1e4."""
+    """Local term of eq. (7): mean squared second difference on each axis of [B, N, N, N, 3] × (N-1)⁴/1e4."""
     size = lut.shape[1]
     terms = [torch.diff(lut, n=2, dim=axis).square().mean() for axis in (1, 2, 3)]
     return torch.stack(terms).sum() * (size - 1) ** 4 / 1e4
 
 
 def lut_monotonicity(lut: Tensor) -> Tensor:
-    """Hinge of eq. (7) on the slope of every channel along its own axis: below 0.1 of the identity's it costs."""
+    """Hinge of eq. (7) on each channel's slope along its own axis: below 0.1 of the identity's it costs."""
     size = lut.shape[1]
     slopes = [torch.diff(lut[..., c], dim=3 - c) * (size - 1) for c in range(3)]
     return torch.stack([(0.1 - slope).clamp_min(0).square().mean() for slope in slopes]).sum()
 
 
 def lut_long_range(lut: Tensor) -> Tensor:
-    """L_lr of eq. (7): offsets of nodes s ∈ {1, 2, 4, 8} sixteenths of the cube apart must not differ freely."""
+    """L_lr of eq. (7): offsets of nodes s = 1, 2, 4, 8 sixteenths of the cube apart do not differ freely."""
     size = lut.shape[1]
     offset = lut - lattice(size).to(lut)
     total = lut.new_zeros(())
@@ -217,4 +222,4 @@ def tone_order(fused: Tensor, frames: Tensor, generator: torch.Generator | None 
     other = torch.randperm(scene.shape[1], generator=generator).to(scene.device)
     gap = scene - scene[:, other]
     reversal = (result[:, other] - result - 0.02).clamp_min(0)
-    return ((gap > 0.1) * reversal).square().mean().mul(100)
+    return 100 * ((gap > 0.1) * reversal).square().mean()

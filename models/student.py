@@ -1,4 +1,6 @@
-"""The student S_θ(x̂_1…x̂_K) → (G, z), DESIGN eq. (1): any K, permutation-equivariant, at most 0.52 M parameters."""
+"""The student S_θ(x̂_1…x̂_K) → (G, z), DESIGN eq. (1): any K, permutation-equivariant, ≤ 0.52 M parameters."""
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -35,13 +37,13 @@ def splat(thumbs: Tensor, config: StudentConfig) -> Tensor:
 
 def _cells(maps: Tensor, config: StudentConfig) -> Tensor:
     """[B, K, C, H, W] → [B, K, Gh, Gw, C, pixels of the cell]."""
-    *lead, height, width = maps.shape
+    *lead, height, _ = maps.shape
     cells = maps.reshape(*lead, config.grid_rows, height // config.grid_rows, config.grid_cols, -1)
     return cells.permute(0, 1, 3, 5, 2, 4, 6).flatten(-2)
 
 
 class ContextBlock(nn.Module):
-    """Residual block on [B, K, C, Gh, Gw]: each exposure sees the mean and maximum over all, and their global mean."""
+    """Residual block on [B, K, C, Gh, Gw]; each exposure sees mean and peak of all, and the scene's mean."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -58,7 +60,7 @@ class ContextBlock(nn.Module):
         h = self.mix(torch.cat((x, mean, peak), 2).flatten(0, 1))
         h = F.silu(h + self.scene(pooled).flatten(0, 1)[:, :, None, None])
         h = self.out(F.silu(self.conv(h)))
-        return x + h.reshape(x.shape)
+        return cast(Tensor, x + h.reshape(x.shape))
 
 
 class Student(nn.Module):
@@ -73,10 +75,12 @@ class Student(nn.Module):
         self.embed = nn.Conv2d(width + SPLAT_MAPS * config.luma_bins, width, 1)
         self.blocks = nn.ModuleList(ContextBlock(width) for _ in range(config.blocks))
         self.head = nn.Conv2d(width, config.luma_bins, 1)
-        self.latent = nn.Sequential(nn.Linear(3 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, config.latent))
+        self.latent = nn.Sequential(
+            nn.Linear(3 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, config.latent)
+        )
         self.implicit_lut = ImplicitLut(config)
         nn.init.zeros_(self.head.weight)  # an untrained student is the plain average
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def forward(self, thumbs: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. (1): thumbs [B, K, 3, S, S] float32 in [0, 1] → G [B, K, D, Gh, Gw] > 0, z [B, Z]."""

@@ -1,0 +1,82 @@
+"""One batch through student, LUT and fusion (DESIGN eq. 1–4), and the loss taken on the result (eq. 7, 8)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import losses
+from models.config import LossWeights
+from models.data import Sample
+from models.reference import apply_lut, luma_of, merge, slice_weights
+from models.student import Student
+
+
+class Batch(NamedTuple):
+    """Samples of one K as tensors."""
+
+    thumbs: Tensor  # [B, K, 3, S, S] float32 in [0, 1]
+    views: Tensor  # [B, K, 3, L, L] float32 in [0, 1]
+    reference: Tensor  # [B, 3, L, L] float32 in [0, 1]
+    known: Tensor  # [B], 1 where there is a reference, else 0
+
+
+class Fused(NamedTuple):
+    """What the student made of a batch."""
+
+    image: Tensor  # [B, 3, L, L], not yet clipped to [0, 1]
+    grid: Tensor  # [B, K, D, Gh, Gw] > 0
+    lut: Tensor  # [B, N, N, N, 3], not yet clipped
+
+
+def collate(drawn: Sequence[Sample], device: torch.device) -> Batch:
+    """Samples of one K as a batch on `device`."""
+
+    def stack(parts: Sequence[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(parts)).to(device)
+
+    known = torch.tensor([sample.known for sample in drawn], dtype=torch.float32, device=device)
+    thumbs, views = stack([sample.thumbs for sample in drawn]), stack([sample.views for sample in drawn])
+    return Batch(thumbs, views, stack([sample.reference for sample in drawn]), known)
+
+
+def fuse(student: Student, batch: Batch, lut_size: int) -> Fused:
+    """Eq. (1)–(4), differentiable."""
+    grid, latent = student(batch.thumbs)
+    lut = student.implicit_lut.bake(latent, lut_size)
+    merged = merge(batch.views, slice_weights(grid, luma_of(batch.views)))
+    return Fused(apply_lut(lut, merged), grid, lut)
+
+
+def objective(student: Student, batch: Batch, weights: LossWeights, lut_size: int) -> dict[str, Tensor]:
+    """The weighted terms of the loss, each a scalar; their sum is what training minimises."""
+    fused = fuse(student, batch, lut_size)
+    return fidelity(fused.image, batch, weights) | regularisers(fused, batch, weights)
+
+
+def fidelity(image: Tensor, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+    """Eq. (8): the MEF measures against the frames shown, L1 and SSIM against the reference where known."""
+    colour = weights.mef_ssim_c + weights.mef_ssim_c_unknown * (1 - batch.known)
+    l1 = batch.known * (image - batch.reference).abs().mean((1, 2, 3))
+    unlike = batch.known * (1 - losses.ssim(image, batch.reference))
+    return {
+        "mef_ssim": weights.mef_ssim * (1 - losses.mef_ssim(image, batch.views)).mean(),
+        "mef_ssim_c": (colour * (1 - losses.mef_ssim_c(image, batch.views))).mean(),
+        "reference_l1": weights.reference_l1 * l1.mean(),
+        "reference_ssim": weights.reference_ssim * unlike.mean(),
+    }
+
+
+def regularisers(fused: Fused, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+    """Eq. (7) on the LUT, and smoothness and order of tones for what the weight grid does."""
+    image, grid, lut = fused
+    return {
+        "lut_smoothness": weights.lut_smoothness * losses.lut_smoothness(lut),
+        "lut_monotonicity": weights.lut_monotonicity * losses.lut_monotonicity(lut),
+        "lut_long_range": weights.lut_long_range * losses.lut_long_range(lut),
+        "lut_range": weights.lut_range * (lut - lut.clamp(0, 1)).square().mean(),
+        "grid_smoothness": weights.grid_smoothness * losses.grid_smoothness(grid),
+        "tone_order": weights.tone_order * losses.tone_order(image, batch.views),
+    }
