@@ -11,13 +11,17 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
+import cv2
 from apache_beam.metrics.metric import Metrics
 from apache_beam.utils.shared import Shared
 
-from models.looks import bake_look, edit_grid
+from models.cube import Cube
+from models.looks import bake_look, edit_grid, unit_lut
 from transforms import image_io, storage
 from transforms.brackets import Bracket
+from transforms.exports import Edit, exports_done, middle, write_exports
 from transforms.exposures import Pixels, read_exposures, read_reference, same_depth
+from transforms.luts import read_given
 from transforms.outputs import FuseOptions, config_hash, output_uri, pack_row, recover_row
 from transforms.progress_file import report
 from transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
@@ -25,7 +29,7 @@ from transforms.stages import NAMESPACE, BracketError, Stages
 
 if TYPE_CHECKING:
     # torch stays out of the process that submits the job; workers import it in `setup`.
-    from models.predictor import Prediction, Predictor
+    from models.predictor import Predictor
 
 FAILURES = "failures"
 MIME = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff"}
@@ -53,17 +57,20 @@ def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor")
     if bracket.problem:
         raise BracketError("input", "invalid_bracket", bracket.problem)
     stages = Stages()
-    config = config_hash(bracket, options, predictor.model_id)
+    given = read_given(bracket, options, stages)
+    config = config_hash(bracket, options, predictor.model_id, given)
     images, bytes_in = read_exposures(bracket, options, stages)
     frames = same_depth([image.pixels for image in images])
-    prediction, fused = _fuse(frames, options, predictor, stages)
-    middle = images[prediction.order[len(frames) // 2]]
+    edit = plan_edit(frames, options, predictor, stages, given)
+    fused = _apply(edit, frames, options, stages)
     reference = read_reference(bracket, fused.shape[:2], options, stages)
     with stages("metrics"):
-        row = _describe(bracket, options, predictor, fused) | {"bytes_in": bytes_in}
+        row = _describe(bracket, options, predictor, fused)
+        row |= {"lut_size": len(edit.lut), "bytes_in": bytes_in}
         row |= scores(frames, fused, reference)
     with stages("encode"):
-        data = _encode(fused, middle, options, pack_row(row, config))
+        data = _encode(fused, images[middle(edit)], options, pack_row(row, config))
+    write_exports(bracket, options, predictor.model_id, edit, images, stages)
     with stages("write"):
         storage.write_bytes(row["output_uri"], data, mime=MIME[options.image_format])
     row |= dict.fromkeys(TIMINGS, 0.0) | stages.msec
@@ -72,21 +79,30 @@ def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor")
     return check_row(row, METRICS_SCHEMA)
 
 
-def _fuse(
-    frames: list[Pixels], options: FuseOptions, predictor: "Predictor", stages: Stages
-) -> tuple["Prediction", Pixels]:
-    from models.fusion import fuse
-
+def plan_edit(
+    frames: list[Pixels],
+    options: FuseOptions,
+    predictor: "Predictor",
+    stages: Stages,
+    given: Cube | None = None,
+) -> Edit:
+    """What the model and the look make of a bracket; a given LUT replaces what both make of its colours."""
+    look = options.look and options.look.at_strength(options.strength)
     with stages("student"):
         prediction = predictor.predict(frames)
     with stages("bake"):
-        grid, lut = prediction.grid, predictor.bake(prediction.latent, options.lut_size)
-        if options.look is not None:
-            look = options.look.at_strength(options.strength)
-            grid, lut = edit_grid(grid, look), bake_look(lut, look)
+        grid = prediction.grid if look is None else edit_grid(prediction.grid, look)
+        if given is not None:
+            return Edit(prediction.order, grid, unit_lut(given))
+        lut = predictor.bake(prediction.latent, options.lut_size)
+        return Edit(prediction.order, grid, lut if look is None else bake_look(lut, look))
+
+
+def _apply(edit: Edit, frames: list[Pixels], options: FuseOptions, stages: Stages) -> Pixels:
+    from models.fusion import fuse
+
     with stages("fuse"):
-        ordered = [frames[i] for i in prediction.order]
-        return prediction, fuse(ordered, grid, lut, device=options.device)
+        return fuse([frames[i] for i in edit.order], edit.grid, edit.lut, device=options.device)
 
 
 def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fused: Pixels) -> Row:
@@ -100,7 +116,6 @@ def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fu
         "width": width,
         "height": height,
         "bit_depth": 8 if options.image_format == "jpeg" else fused.dtype.itemsize * 8,
-        "lut_size": options.lut_size,
         "look": None if options.look is None else options.look.name,
         "model": predictor.model_id,
         "device": used_device(options.device),
@@ -166,6 +181,7 @@ class FuseBrackets(beam.DoFn):
         """Loads the model once per process, however many threads the runner has."""
         from models.predictor import Predictor
 
+        cv2.setNumThreads(1)  # the runner has a worker for every core; threads below it would only fight
         used_device(self.options.device)  # fails the job at once, not every bracket
         self._predictor = self._shared.acquire(lambda: Predictor.load(self.options.weights))
 
@@ -185,8 +201,10 @@ class FuseBrackets(beam.DoFn):
         report(self.progress_file, outcome)
 
     def _recover(self, bracket: Bracket) -> Row | None:
-        config = config_hash(bracket, self.options, self._predictor.model_id)
-        return recover_row(bracket, self.options, config)
+        model_id = self._predictor.model_id
+        given = read_given(bracket, self.options, Stages())
+        row = recover_row(bracket, self.options, config_hash(bracket, self.options, model_id, given))
+        return row if row and exports_done(bracket, self.options, model_id) else None
 
     def _fuse(self, bracket: Bracket) -> Row:
         row = fuse_bracket(bracket, self.options, self._predictor)
