@@ -25,6 +25,8 @@ _MAX_SIDE = 65500  # of libjpeg
 _MAX_SEGMENTS = 2048  # an ICC profile of 16 MB takes 255
 # Each scan of a progressive file costs a pass over the picture; common encoders write about ten.
 _MAX_SCANS = 100
+_PROGRESSIVE = 0xC2
+_UNSEEN = 14  # low bit of a coefficient that no scan has brought
 _AFTER_FILL = re.compile(rb"\xff+[^\xff]", re.DOTALL)  # fill bytes before a marker are legal
 _EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 
@@ -98,7 +100,7 @@ class JpegFile:
             raise ImageError(
                 "truncated", f"JPEG of {len(self._data)} bytes ends or breaks before its frame header"
             )
-        if frame.marker not in (0xC0, 0xC1, 0xC2):
+        if frame.marker not in (0xC0, 0xC1, _PROGRESSIVE):
             sort = "arithmetic-coded" if frame.marker >= 0xC9 else "lossless or hierarchical"
             raise ImageError("unsupported", f"{sort} JPEG; save it as a baseline or progressive one")
         if frame.precision != 8:
@@ -120,11 +122,11 @@ class JpegFile:
     def decode(self) -> Pixels:
         """[H, W, 3] uint8 RGB as stored. One pass of libjpeg-turbo, in which every warning is an error."""
         self.header()
-        frame, end = self._checked_frame()
+        frame, start = self._checked_frame()
         try:
             return _decode_strictly(self._data, frame)
         except ValueError as error:
-            repaired = _without_padding(self._data, end, str(error))
+            repaired = _without_padding(self._data, start, str(error))
             if repaired is None:
                 raise ImageError("corrupt", f"damaged JPEG: {error}") from error
         try:
@@ -133,35 +135,38 @@ class JpegFile:
             raise ImageError("corrupt", f"damaged JPEG: {error}") from error
 
     def _checked_frame(self) -> tuple[_Frame, int]:
-        """(frame, offset of its end marker), once the scans promise all of it at a bounded price."""
+        """(frame, offset of its first scan), once the scans promise all of it at a bounded price."""
         frame, start, data = self._frame, self._scan_start, self._data
         if frame is None or start is None:
             raise ImageError("truncated", f"JPEG of {len(data)} bytes ends or breaks before its first scan")
-        # Cameras append previews behind the end marker, with scans of their own: look no further.
-        end = data.find(b"\xff\xd9", start)
-        if end < 0:
+        if data.rfind(b"\xff\xd9", start) < 0:  # searched from the end, where it is
             raise ImageError("truncated", "JPEG has no end marker: the file is cut off")
         # A block of 8×8 samples takes at least one bit: refuse a huge picture that a few bytes promise.
         blocks = -(-frame.width // 8) * -(-frame.height // 8)
-        if (end - start) * 8 < blocks:
+        if (len(data) - start) * 8 < blocks:
             size = f"{frame.width}×{frame.height}"
-            raise ImageError("truncated", f"{end - start} bytes of scans cannot hold a JPEG of {size}")
-        _check_scans(data, start, end, frame)
-        return frame, end
+            raise ImageError("truncated", f"{len(data) - start} bytes of scans cannot hold a JPEG of {size}")
+        if frame.marker == _PROGRESSIVE or data[start + 4] != len(frame.components):
+            _check_scans(data, start, frame)
+        return frame, start
 
 
-def _check_scans(data: bytes, start: int, end: int, frame: _Frame) -> None:
+def _end_of_image(data: bytes, start: int) -> int:
+    """Offset of the end marker. Cameras append previews behind it, with scans and ends of their own."""
+    return data.find(b"\xff\xd9", start)
+
+
+def _check_scans(data: bytes, start: int, frame: _Frame) -> None:
     """Raise ImageError unless the scans bring every coefficient of every component to its last bit.
 
     libjpeg fills what no scan brings with grey or blur, and says nothing.
     """
-    if frame.marker != 0xC2 and data[start + 4] == len(frame.components):
-        return  # sequential, everything in one scan: the usual case
-    low_bit = {component: np.full(64, 14) for component in frame.components}  # 14: not seen at all
+    low_bit = {component: np.full(64, _UNSEEN) for component in frame.components}
+    end = _end_of_image(data, start)
     scans = 0
     while start >= 0 and scans <= _MAX_SCANS:
         scans += 1
-        names_end = start + 5 + 2 * data[start + 4]
+        names_end = start + 5 + 2 * int.from_bytes(data[start + 4 : start + 5], "big")
         spectrum = data[names_end : names_end + 3]  # first and last coefficient, high and low bit
         for name in data[start + 5 : names_end : 2]:
             if name in low_bit and len(spectrum) == 3:
@@ -170,9 +175,7 @@ def _check_scans(data: bytes, start: int, end: int, frame: _Frame) -> None:
     if scans > _MAX_SCANS:
         raise ImageError("unsupported", f"JPEG with more than {_MAX_SCANS} scans; save it as a baseline one")
     if any(bits.any() for bits in low_bit.values()):
-        raise ImageError(
-            "truncated", f"JPEG lacks scans: its {scans} leave some component without full detail"
-        )
+        raise ImageError("truncated", f"JPEG lacks scans: its {scans} leave a component without full detail")
 
 
 def _decode_strictly(stream: bytes, frame: _Frame) -> NDArray[np.uint8]:
@@ -187,13 +190,14 @@ def _decode_strictly(stream: bytes, frame: _Frame) -> NDArray[np.uint8]:
     return pixels
 
 
-def _without_padding(stream: bytes, end: int, warning: str) -> bytes | None:
+def _without_padding(stream: bytes, scan_start: int, warning: str) -> bytes | None:
     """The stream without the bytes before its end marker that `warning` counts; None if they are not padding.
 
     Some cameras pad the scan with one repeated byte. Anything else left over is what damage further up
     leaves: the decoder lost step, and made the right number of blocks from fewer bytes.
     """
     match = _EXTRANEOUS.fullmatch(warning)
+    end = _end_of_image(stream, scan_start)
     start = end - int(match[1]) if match else end
     return stream[:start] + stream[end:] if len(set(stream[start:end])) == 1 else None
 

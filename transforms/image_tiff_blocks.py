@@ -145,8 +145,9 @@ def _batches(layout: Layout) -> Iterator[tuple[int, int, int]]:
 def _assemble(layout: Layout, blocks: NDArray[np.uint8]) -> Pixels:
     """[planes, down, across, rows, bytes] -> [H, W, samples]; blocks may be overwritten."""
     planes, down, across, rows = blocks.shape[:4]
-    stored = blocks.view(np.dtype(f"{layout.order}u{layout.depth}"))
-    samples: Pixels = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    samples: Pixels = blocks.view(f"u{layout.depth}")
+    if not np.dtype(f"{layout.order}u{layout.depth}").isnative:
+        samples.byteswap(inplace=True)
     samples = samples.reshape(planes, down, across, rows, layout.block_width, layout.interleaved)
     if layout.predictor == 2:
         np.add.accumulate(samples, axis=4, dtype=samples.dtype, out=samples)

@@ -107,6 +107,14 @@ def test_a_progressive_jpeg_closed_after_its_first_scans_is_refused() -> None:
         assert refusal(data[:tables] + b"\xff\xd9").kind == "truncated"
 
 
+@pytest.mark.parametrize("stub", [b"", b"\xff", b"\x03\x01", b"\0\x0c\x03\x01\x00\x02"])
+def test_a_scan_header_cut_by_the_end_marker_is_refused(stub: bytes) -> None:
+    assert refusal(jpeg(progressive=True)[:-2] + b"\xff\xda" + stub + b"\xff\xd9").kind in (
+        "truncated",
+        "corrupt",
+    )
+
+
 def test_a_jpeg_without_its_colour_scans_is_refused() -> None:
     data = jpeg()
     start = data.index(b"\xff\xda")
@@ -200,9 +208,9 @@ def test_a_huge_header_is_refused_by_the_limit(data: bytes) -> None:
     ],
 )
 def test_a_few_bytes_that_promise_a_large_picture_cost_nothing(data: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert refusal(data).kind in ("truncated", "corrupt", "unsupported")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_profile_bomb_is_dropped() -> None:
@@ -240,19 +248,19 @@ def test_tiles_that_are_nearly_all_padding_are_refused(tile: tuple[int, int]) ->
     ],
 )
 def test_millions_of_empty_parts_are_given_up_on(data: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for use in (refusal, read_comment, exposure_info):
         use(data)
-    assert time.perf_counter() - start < 6
+    assert time.process_time() - start < 6
 
 
 def test_tags_that_all_claim_one_large_value_are_not_copied() -> None:
     entries = b"".join(struct.pack("<HHII", n, 7, 8 << 20, 0) for n in range(4000))
     data = b"II*\0\x08\0\0\0" + struct.pack("<H", 4000) + entries + bytes(9 << 20)
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(data)
     exposure_info(data)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_an_error_survives_the_way_between_processes() -> None:
