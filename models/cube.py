@@ -8,6 +8,7 @@ Note [strict, then explain]: the table goes through one fast parser that accepts
 row. Only when it refuses does a slow walk over the same lines look for the line to blame.
 """
 
+import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from models.cube_header import MAX_SIZE, MIN_SIZE, CubeError, cube_error, is_number, read_header
 
-__all__ = ["MAX_BYTES", "MAX_SIZE", "MIN_SIZE", "Cube", "CubeError", "read_cube", "write_cube"]
+__all__ = ["MAX_BYTES", "MAX_SIZE", "MAX_TEXT", "MIN_SIZE", "Cube", "CubeError", "read_cube", "write_cube"]
 
 MAX_BYTES = 256 * 2**20  # 129³ rows of three 40-character numbers; a caller may check before it reads
-_MAX_TEXT = 240  # bytes of a header text that is written: Cube 1.0 allows lines of 250
+MAX_TEXT = 240  # bytes of a header text that is written: Cube 1.0 allows lines of 250
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -34,6 +35,11 @@ class Cube:
     domain_min: tuple[float, float, float] = (0.0, 0.0, 0.0)  # input colour (r, g, b) of the first node
     domain_max: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of the last node
     comments: tuple[str, ...] = ()  # without the leading #; those before the table
+
+    def digest(self) -> str:
+        """Hash of the colours, stable across machines; title and comments do not count."""
+        ends = np.array([self.domain_min, self.domain_max], "<f8").tobytes()
+        return hashlib.sha256(self.lut.astype("<f4").tobytes() + ends).hexdigest()[:16]
 
 
 def _is_row(line: str) -> bool:
@@ -126,8 +132,8 @@ def _header_line(text: str, what: str) -> str:
     # splitlines, because readers differ in what ends a line (U+2028 for some).
     if len(text.splitlines()) > 1 or not all(c.isprintable() or c == "\t" for c in text):
         raise CubeError(f"{what} {text[:40]!r}: must be one line of printable text; remove line breaks")
-    if len(text.encode()) > _MAX_TEXT:
-        raise CubeError(f"{what} {text[:40]!r}…: longer than {_MAX_TEXT} bytes; shorten it")
+    if len(text.encode()) > MAX_TEXT:
+        raise CubeError(f"{what} {text[:40]!r}…: longer than {MAX_TEXT} bytes; shorten it")
     return text
 
 

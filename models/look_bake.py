@@ -88,6 +88,15 @@ def sample_cube(cube: Cube, rgb: Colours) -> Colours:
     return mixed
 
 
+def unit_lut(cube: Cube) -> NDArray[np.float32]:
+    """The LUT of a `.cube` on the kernel's domain, [0, 1]: its own nodes where they lie there."""
+    if (cube.domain_min, cube.domain_max) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)):
+        return cube.lut
+    size = len(cube.lut)
+    b, g, r = np.indices((size, size, size), np.float32).reshape(3, -1) / np.float32(size - 1)
+    return np.ascontiguousarray(sample_cube(cube, np.stack([r, g, b])).T).reshape(cube.lut.shape)
+
+
 @lru_cache(maxsize=2)
 def _neutral_distance(size: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Of each node: the sum of its indices, and the share of its neutral's cast it sheds, 1 on the axis."""

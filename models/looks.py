@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from models.cube import CubeError, read_cube
 from models.grid_edits import edit_grid
-from models.look_bake import bake_look
+from models.look_bake import bake_look, unit_lut
 from models.look_schema import Look, LookError, controls, look_error, look_schema
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "load_look",
     "load_preset",
     "look_schema",
+    "unit_lut",
 ]
 
 PRESETS = ("neutral", "punchy", "soft", "warm", "window-pull")

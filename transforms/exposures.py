@@ -88,4 +88,9 @@ def same_depth(frames: list[Pixels]) -> list[Pixels]:
     """All frames in the deepest type among them; 8-bit values v become 257 v, so white stays white."""
     if len({frame.dtype for frame in frames}) == 1:
         return frames
-    return [f if f.dtype == np.uint16 else f.astype(np.uint16) * np.uint16(257) for f in frames]
+    return [deepened(frame) for frame in frames]
+
+
+def deepened(frame: Pixels) -> Pixels:
+    """The frame in 16 bit."""
+    return frame if frame.dtype == np.uint16 else frame.astype(np.uint16) * np.uint16(257)

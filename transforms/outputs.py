@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from models.cube import Cube
 from models.looks import Look
 from transforms import image_io, storage
 from transforms.brackets import Bracket
@@ -12,8 +13,23 @@ from transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "tiff": "tif"}
 # Columns that may differ between two runs that give the same picture.
 CIRCUMSTANCES = {*TIMINGS, "output_uri", "bytes_out", "device", "worker"}
+# Starts the comment of an exported .cube that says which LUT it is, and whether it was edited since.
+LUT_MARK = "lutfuse key and nodes:"
 # First bytes of a finished image that are sure to hold its row.
 ROW_PREFIX_BYTES = 1 << 17
+
+
+@dataclass(frozen=True)
+class GivenLuts:
+    """LUTs that take the place of the predicted ones.
+
+    Attributes:
+      uri: a folder with one `<group_id>.cube` a bracket, or one `.cube`.
+      cube: the LUT of all brackets, where `uri` is one `.cube`.
+    """
+
+    uri: str
+    cube: Cube | None = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +43,9 @@ class FuseOptions:
       lut_size: nodes along each axis of the baked LUT, 2..129.
       look: edits of every bracket's weight grid and LUT, or None.
       strength: how far the look is applied, 0..1.
+      luts: LUTs in place of the predicted ones and of the look's colours, or None.
+      export_luts: also write each bracket's LUT as a `.cube`.
+      export_merge: also write the merged image that the LUT acts on.
       device: "auto", "cpu" or "cuda".
       overwrite: fuse again what an earlier run finished.
       weights: model weights, or None for the shipped ones.
@@ -39,6 +58,9 @@ class FuseOptions:
     lut_size: int = 33
     look: Look | None = None
     strength: float = 1.0
+    luts: GivenLuts | None = None
+    export_luts: bool = False
+    export_merge: bool = False
     device: str = "auto"
     overwrite: bool = False
     weights: str | None = None
@@ -50,17 +72,47 @@ def output_uri(group_id: str, options: FuseOptions) -> str:
     return storage.join(options.output, "fused", f"{group_id}.{EXTENSIONS[options.image_format]}")
 
 
-def config_hash(bracket: Bracket, options: FuseOptions, model_id: str) -> str:
-    """Digest of all that decides the fused pixels and scores: options, model, inputs."""
+def config_hash(bracket: Bracket, options: FuseOptions, model_id: str, given: Cube | None = None) -> str:
+    """Digest of all that decides the fused pixels and scores: options, model, inputs, a given LUT.
+
+    A given LUT that is the bracket's own, exported and never edited, counts as the prediction that it is.
+    """
+    size = options.lut_size if given is None else len(given.lut)
     decisive = {
         "format": options.image_format,
         "quality": options.quality,
-        "lut_size": options.lut_size,
-        "look": None if options.look is None else options.look.at_strength(options.strength).digest(),
+        "lut_size": size,
+        "look": _look_digest(options),
         "model": model_id,
         "uris": bracket.uris,
         "reference": bracket.reference,
     }
+    if given is not None and lut_mark(given) != (lut_key(bracket, options, model_id, size), given.digest()):
+        decisive["lut"] = given.digest()
+    return _digest(decisive)
+
+
+def lut_key(bracket: Bracket, options: FuseOptions, model_id: str, size: int) -> str:
+    """Digest of all that decides the LUT of a bracket at `size` nodes an axis."""
+    return _digest(["lut", size, _look_digest(options), model_id, bracket.uris])
+
+
+def merge_key(bracket: Bracket, options: FuseOptions, model_id: str) -> str:
+    """Digest of all that decides the merged image of a bracket."""
+    return _digest(["merge", _look_digest(options), model_id, bracket.uris])
+
+
+def lut_mark(cube: Cube) -> tuple[str, str] | None:
+    """Key and digest of the nodes that an exported `.cube` carries; None for a `.cube` from elsewhere."""
+    marks = [comment.split() for comment in cube.comments if comment.startswith(LUT_MARK)]
+    return (marks[0][-2], marks[0][-1]) if marks and len(marks[0]) == len(LUT_MARK.split()) + 2 else None
+
+
+def _look_digest(options: FuseOptions) -> str | None:
+    return None if options.look is None else options.look.at_strength(options.strength).digest()
+
+
+def _digest(decisive: object) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -40,7 +40,8 @@ def test_no_look_leaves_the_range_or_gives_nan(look):
 @given(any_look())
 @bounded
 def test_neutral_tones_keep_their_order_under_any_look(look):
-    assert np.diff(apply_colour(RAMP, look), axis=1).min() >= -1e-12
+    # The two arcs of the sRGB curve, with the constants of its standard, miss each other by 4e-8.
+    assert np.diff(apply_colour(RAMP, look), axis=1).min() >= -1e-7
 
 
 @pytest.mark.parametrize("key", [key for key in COLOUR_KEYS if key != "pivot"])

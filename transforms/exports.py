@@ -1,0 +1,178 @@
+"""What people edit: a bracket's LUT as a `.cube`, and the merged image that it acts on.
+
+Both say inside what they are, the `.cube` in its header, the image in its comment, so a re-run tells an
+export that is still good from one of other settings. The `.cube` also carries a digest of its nodes: one that
+people have edited is never replaced, unless everything is (`--overwrite`).
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from apache_beam.metrics.metric import Metrics
+
+from models.cube import MAX_TEXT, Cube, CubeError, read_cube, write_cube
+from models.looks import Look
+from transforms import image_io, storage
+from transforms.brackets import Bracket
+from transforms.exposures import Pixels, deepened
+from transforms.luts import lut_uri
+from transforms.outputs import LUT_MARK, ROW_PREFIX_BYTES, FuseOptions, lut_key, lut_mark, merge_key
+from transforms.rows import printable
+from transforms.stages import NAMESPACE, Stages
+
+ACTS_ON = "Acts on the merged image of its bracket (see --export-merge), not on camera frames."
+_HEADER_BYTES = 4096  # title and comments of an exported .cube end well before
+_IDENTITY = np.indices((2, 2, 2), np.float32)[::-1].transpose(1, 2, 3, 0).copy()
+
+_log = logging.getLogger(NAMESPACE)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """All that is done to the pixels of one bracket; the axes of `grid` follow `order`."""
+
+    order: tuple[int, ...]  # dark → bright indices into the exposures
+    grid: np.ndarray  # [K, D, Gh, Gw] float32, fusion weights
+    lut: np.ndarray  # [N, N, N, 3] float32 (b, g, r, channel)
+
+
+def luts_folder(options: FuseOptions) -> str:
+    """Where `--export-luts` writes."""
+    return storage.join(options.output, "luts")
+
+
+def merge_uri(group_id: str, options: FuseOptions) -> str:
+    """Where `--export-merge` writes the merged image of `group_id`."""
+    return storage.join(options.output, "merge", f"{group_id}.tif")
+
+
+def exports_done(bracket: Bracket, options: FuseOptions, model_id: str) -> bool:
+    """Whether every export that was asked for is there and still good."""
+    if options.export_luts:
+        key = lut_key(bracket, options, model_id, options.lut_size)
+        if not _lut_done(lut_uri(luts_folder(options), bracket.group_id), key):
+            return False
+    if options.export_merge:
+        uri = merge_uri(bracket.group_id, options)
+        head = storage.read_bytes(uri, limit=ROW_PREFIX_BYTES) if storage.size(uri) else b""
+        return image_io.read_comment(head) == _merge_comment(bracket, options, model_id)
+    return True
+
+
+def write_exports(
+    bracket: Bracket,
+    options: FuseOptions,
+    model_id: str,
+    edit: Edit,
+    images: list[image_io.DecodedImage],
+    stages: Stages,
+) -> None:
+    """Writes what was asked for; the fused image comes after it, so that a finished bracket has them all."""
+    if options.export_luts:
+        with stages("encode"):
+            look = options.look and options.look.at_strength(options.strength)
+            key = lut_key(bracket, options, model_id, len(edit.lut))
+            text = cube_text(edit.lut, bracket, model_id=model_id, look=look, key=key)
+        with stages("write"):
+            _write_lut(lut_uri(luts_folder(options), bracket.group_id), text, overwrite=options.overwrite)
+    if options.export_merge:
+        with stages("fuse"):
+            merged = merge([image.pixels for image in images], edit, device=options.device)
+        with stages("encode"):
+            comment = _merge_comment(bracket, options, model_id)
+            data = merge_tiff(merged, images[middle(edit)], comment)
+        with stages("write"):
+            storage.write_bytes(merge_uri(bracket.group_id, options), data, mime="image/tiff")
+
+
+def middle(edit: Edit) -> int:
+    """Index of the exposure whose profile and EXIF speak for the bracket."""
+    return edit.order[len(edit.order) // 2]
+
+
+def merge(frames: list[Pixels], edit: Edit, *, device: str) -> Pixels:
+    """m of eq. 2, what the LUT acts on: [H, W, 3] uint16, each level within one half of the exact value.
+
+    The kernel merges in float32 and rounds after the LUT; frames of 16 bit and an identity leave that alone.
+    """
+    from models.fusion import fuse
+
+    return fuse([deepened(frames[i]) for i in edit.order], edit.grid, _IDENTITY, device=device)
+
+
+def merge_tiff(merged: Pixels, like: image_io.DecodedImage, comment: str) -> bytes:
+    """The merged image as a 16-bit TIFF with the profile and EXIF of an exposure."""
+    height, width = merged.shape[:2]
+    exif = image_io.carry_exif(like.exif, width, height)
+    return image_io.encode(merged, format="tiff", icc=like.icc, exif=exif, comment=comment)
+
+
+def _merge_comment(bracket: Bracket, options: FuseOptions, model_id: str) -> str:
+    return f"lutfuse merged image, key: {merge_key(bracket, options, model_id)}"
+
+
+def cube_text(
+    lut: np.ndarray,  # [N, N, N, 3] float32
+    bracket: Bracket,
+    *,
+    model_id: str,
+    look: Look | None,
+    key: str,
+    title: str | None = None,
+) -> bytes:
+    """A `.cube` that says what it acts on and which bracket, model and look it comes from.
+
+    Raises:
+      CubeError: `title` does not fit into the header.
+    """
+    names = ", ".join(storage.basename(uri) for uri in bracket.uris)
+    facts = [
+        f"bracket: {bracket.group_id} ({len(bracket.uris)} exposures: {names})",
+        f"model: {model_id}",
+        f"look: {_described(look)}",
+    ]
+    mark = f"{LUT_MARK} {key} {Cube(lut).digest()}"
+    default = _header_line(bracket.group_id).replace('"', "'")
+    return write_cube(
+        lut, title=title or default, comments=[ACTS_ON, *map(_header_line, facts), mark]
+    ).encode()
+
+
+def _described(look: Look | None) -> str:
+    if look is None:
+        return "none"
+    inside = "; its balance and detail are in the merged image" if look.balance or look.detail else ""
+    return f"{look.name} at strength {look.strength:g}{inside}"
+
+
+def _header_line(text: str) -> str:
+    """`text` as one printable line, cut to what a `.cube` may hold."""
+    line = "".join(c if c.isprintable() else "?" for c in printable(text)).encode()
+    return line.decode() if len(line) <= MAX_TEXT else line[: MAX_TEXT - 3].decode(errors="ignore") + "…"
+
+
+def _lut_done(uri: str, key: str) -> bool:
+    if storage.size(uri) is None:
+        return False
+    # The key comes before the table: megabytes are read only where it is another one.
+    head = storage.read_bytes(uri, limit=_HEADER_BYTES).decode(errors="replace")
+    return f"{LUT_MARK} {key} " in head or _is_edited(uri)
+
+
+def _write_lut(uri: str, text: bytes, *, overwrite: bool) -> None:
+    if not overwrite and storage.size(uri) is not None and _is_edited(uri):
+        _log.warning("%s: was edited and is kept; --overwrite would replace it", uri)
+        Metrics.counter(NAMESPACE, "kept-edited-lut").inc()
+        return
+    storage.write_bytes(uri, text, mime="text/plain")
+
+
+def _is_edited(uri: str) -> bool:
+    """Whether a `.cube` is not, or no longer, what an export wrote."""
+    try:
+        cube = read_cube(storage.read_bytes(uri), name=uri)
+    except CubeError:
+        return True
+    mark = lut_mark(cube)
+    return mark is None or mark[1] != cube.digest()

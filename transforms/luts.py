@@ -1,0 +1,50 @@
+"""LUTs that people bring: a bracket's own edited `.cube`, or one for all, in place of the predicted LUT."""
+
+from functools import lru_cache
+
+from models.cube import MAX_BYTES, Cube, CubeError, read_cube
+from transforms import storage
+from transforms.brackets import Bracket
+from transforms.outputs import FuseOptions
+from transforms.stages import BracketError, Stages
+
+
+def lut_uri(folder: str, group_id: str) -> str:
+    """Where the LUT of `group_id` is in a folder of LUTs."""
+    return storage.join(folder, f"{group_id}.cube")
+
+
+def read_given(bracket: Bracket, options: FuseOptions, stages: Stages) -> Cube | None:
+    """The LUT that takes the place of the predicted one; None where the prediction is wanted.
+
+    Raises:
+      BracketError: this bracket has none, or its file is no LUT.
+    """
+    if options.luts is None:
+        return None
+    if options.luts.cube is not None:
+        return options.luts.cube
+    uri = lut_uri(options.luts.uri, bracket.group_id)
+    with stages("read"):
+        data = _read(uri)
+    with stages("decode"):
+        try:
+            return _parsed(data, uri)
+        except CubeError as error:
+            raise BracketError("decode", "bad_lut", str(error)) from error
+
+
+def _read(uri: str) -> bytes:
+    size = storage.size(uri)
+    if size is None:
+        remedy = "export it with --export-luts and edit that, or fuse this bracket in a job without --luts"
+        raise BracketError("read", "missing_lut", f"{uri}: no such LUT; {remedy}")
+    if size > MAX_BYTES:
+        raise BracketError("read", "too_large", f"{uri}: {size} bytes; a .cube has at most {MAX_BYTES}")
+    return storage.read_bytes(uri)
+
+
+# Wanted twice a bracket, by the search for finished work and by the work itself, and slower than a bake.
+@lru_cache(maxsize=2)
+def _parsed(data: bytes, name: str) -> Cube:
+    return read_cube(data, name=name)
