@@ -20,7 +20,7 @@
 
 namespace lutfuse {
 
-constexpr int kMaxExposures = 9;
+constexpr int kMaxExposures = 9, kMaxLutSize = 129;
 
 template <class T>  // uint8_t or uint16_t
 struct Job {

@@ -39,12 +39,25 @@ Buffer<float> transposed_grid(const Job<T>& job, int pitch) {
   return grid;
 }
 
+// One red line of the LUT. As pack_node does it, but each value is converted once, in a loop that vectorises.
+void pack_line(const float* line, int n, Node<uint8_t>* nodes) {
+  int16_t levels[3 * kMaxLutSize + 4] = {};  // the last node's upper end and padding are never given a share
+  for (int i = 0; i < 3 * n; ++i) levels[i] = Node<uint8_t>::packed(line[i]);
+  for (int red = 0; red < n; ++red) {
+    for (int c = 0; c < 4; ++c) {
+      nodes[red].ends[c][0] = levels[3 * red + c];
+      nodes[red].ends[c][1] = levels[3 * red + c + 3];
+    }
+  }
+}
+void pack_line(const float* line, int n, Node<uint16_t>* nodes) {
+  for (int red = 0; red < n; ++red) pack_node(line, red, red, nodes[red]);
+}
+
 template <class T>
 Buffer<Node<T>> packed_lut(const float* lut, int n) {
   auto nodes = allocate<Node<T>>(static_cast<size_t>(n) * n * n);
-  for (int64_t i = 0; i < static_cast<int64_t>(n) * n * n; i += n) {
-    for (int red = 0; red < n; ++red) pack_node(lut, i + red, i + smaller(red + 1, n - 1), nodes[i + red]);
-  }
+  for (int64_t line = 0; line < n * n; ++line) pack_line(lut + 3 * n * line, n, nodes.get() + n * line);
   return nodes;
 }
 

@@ -237,14 +237,17 @@ static __device__ __forceinline__ void interpolate(const Taps<uint8_t, float, in
 #else
 static LUTFUSE_INLINE void interpolate(const Taps<uint8_t, float, int>& taps, const Node<uint8_t>* lut, int n, int rgb[3]) {
   const int edges[4] = {0, n, n * n, n * n + n};
-  int sums[3] = {0, 0, 0};
+  // Eight sums, channels and padding by ends, as they lie in memory: a compiler can add them as one vector.
+  int sums[4][2] = {};
   for (int e = 0; e < 4; ++e) {
     const Node<uint8_t>& node = lut[taps.node + edges[e]];
-    for (int c = 0; c < 3; ++c) {
-      sums[c] += (taps.shares[e] & 0xffff) * node.ends[c][0] + (taps.shares[e] >> 16) * node.ends[c][1];
+    const int below = taps.shares[e] & 0xffff, above = taps.shares[e] >> 16;
+    for (int c = 0; c < 4; ++c) {
+      sums[c][0] += below * node.ends[c][0];
+      sums[c][1] += above * node.ends[c][1];
     }
   }
-  for (int c = 0; c < 3; ++c) rgb[c] = sums[c] >> (kShareBits + kNodeBits);
+  for (int c = 0; c < 3; ++c) rgb[c] = (sums[c][0] + sums[c][1]) >> (kShareBits + kNodeBits);
 }
 #endif
 

@@ -8,65 +8,105 @@ namespace lutfuse {
 namespace {
 
 constexpr int kChunk = 128;  // pixels; the arrays below stay in the L1 cache
+constexpr int kPitch = 16;
 
+// Arrays of each quantity, not of structures: neighbouring pixels in neighbouring lanes.
 struct Chunk {
-  float red[kChunk], green[kChunk], blue[kChunk];
-  float fraction[kChunk];
+  float red[kChunk], green[kChunk], blue[kChunk], fraction[kChunk];
   int knot[kChunk];
-  Patch<float> patch[kChunk];
-  Sum<float> sum[kChunk];
+  float value[kChunk], column[kChunk], luma[kChunk], both[kChunk];
+  float sum_red[kChunk], sum_green[kChunk], sum_blue[kChunk], sum_weight[kChunk];
 };
 
 template <class T>
-LUTFUSE_INLINE void merge_chunk(const Plan<T>& plan, const float* patch, int y, int x, int n, Chunk& c) {
-  const Job<T>& job = plan.job;
-  const Scales scales = plan.scales;
-  const float* fx = plan.column_fraction + x;
-  for (int i = 0; i < n; ++i) c.sum[i] = Sum<float>{};
-  for (int k = 0; k < job.exposures; ++k, patch += 4 * plan.pitch) {
-    const T* pixels = job.images[k] + y * job.image_strides[k] + 3 * static_cast<int64_t>(x);
-    for (int i = 0; i < n; ++i) {
-      c.red[i] = pixels[3 * i];
-      c.green[i] = pixels[3 * i + 1];
-      c.blue[i] = pixels[3 * i + 2];
-      luma_knot(c.red[i], c.green[i], c.blue[i], scales, c.knot[i], c.fraction[i]);
-    }
-    for (int i = 0; i < n; ++i) {
-      const float* at = patch + c.knot[i];
-      c.patch[i] = {at[0], at[plan.pitch], at[2 * plan.pitch], at[3 * plan.pitch]};
-    }
-    for (int i = 0; i < n; ++i) {
-      accumulate(c.sum[i], sliced(c.patch[i], fx[i], c.fraction[i]), c.red[i], c.green[i], c.blue[i]);
-    }
+struct ChunkTaps;
+template <>
+struct ChunkTaps<uint8_t> {
+  int node[kChunk], shares[4][kChunk];
+  LUTFUSE_INLINE void set(int i, const Taps<uint8_t, float, int>& taps) {
+    node[i] = taps.node;
+    for (int e = 0; e < 4; ++e) shares[e][i] = taps.shares[e];
+  }
+  LUTFUSE_INLINE Taps<uint8_t, float, int> get(int i) const {
+    return {node[i], {shares[0][i], shares[1][i], shares[2][i], shares[3][i]}};
+  }
+};
+template <>
+struct ChunkTaps<uint16_t> {
+  int node[kChunk];
+  float red[kChunk], green[kChunk], blue[kChunk];
+  LUTFUSE_INLINE void set(int i, const Taps<uint16_t, float, int>& taps) {
+    node[i] = taps.node;
+    red[i] = taps.red;
+    green[i] = taps.green;
+    blue[i] = taps.blue;
+  }
+  LUTFUSE_INLINE Taps<uint16_t, float, int> get(int i) const { return {node[i], red[i], green[i], blue[i]}; }
+};
+
+template <class T>
+LUTFUSE_INLINE void add_exposure(const T* __restrict pixels, const float* __restrict patch, const float* __restrict fx,
+                                 const Scales scales, int n, Chunk& __restrict c) {
+  for (int i = 0; i < n; ++i) {
+    c.red[i] = pixels[3 * i];
+    c.green[i] = pixels[3 * i + 1];
+    c.blue[i] = pixels[3 * i + 2];
+  }
+  for (int i = 0; i < n; ++i) luma_knot(c.red[i], c.green[i], c.blue[i], scales, c.knot[i], c.fraction[i]);
+  for (int i = 0; i < n; ++i) {
+    const float* at = patch + c.knot[i];
+    c.value[i] = at[0];
+    c.column[i] = at[kPitch];
+    c.luma[i] = at[2 * kPitch];
+    c.both[i] = at[3 * kPitch];
+  }
+  for (int i = 0; i < n; ++i) {
+    Sum<float> sum{c.sum_red[i], c.sum_green[i], c.sum_blue[i], c.sum_weight[i]};
+    const Patch<float> weights{c.value[i], c.column[i], c.luma[i], c.both[i]};
+    accumulate(sum, sliced(weights, fx[i], c.fraction[i]), c.red[i], c.green[i], c.blue[i]);
+    c.sum_red[i] = sum.red;
+    c.sum_green[i] = sum.green;
+    c.sum_blue[i] = sum.blue;
+    c.sum_weight[i] = sum.weight;
   }
 }
 
 template <class T>
-LUTFUSE_INLINE void look_up_chunk(const Plan<T>& plan, int y, int x, int n, const Chunk& c) {
-  const int lut_size = plan.job.lut_size;
-  Taps<T, float, int> taps[kChunk];
-  for (int i = 0; i < n; ++i) find_taps(c.sum[i], plan.scales, taps[i]);
-  T* out = plan.job.out + y * plan.job.out_stride + 3 * static_cast<int64_t>(x);
+LUTFUSE_INLINE void look_up(const Chunk& __restrict c, const Scales scales, const Node<T>* __restrict lut, int n,
+                            ChunkTaps<T>& __restrict chunk_taps, T* __restrict out) {
+  for (int i = 0; i < n; ++i) {
+    const Sum<float> sum{c.sum_red[i], c.sum_green[i], c.sum_blue[i], c.sum_weight[i]};
+    Taps<T, float, int> taps;
+    find_taps(sum, scales, taps);
+    chunk_taps.set(i, taps);
+  }
   for (int i = 0; i < n; ++i) {
     int rgb[3];
-    interpolate(taps[i], plan.lut, lut_size, rgb);
+    interpolate(chunk_taps.get(i), lut, scales.lut_size, rgb);
     for (int channel = 0; channel < 3; ++channel) out[3 * i + channel] = static_cast<T>(rgb[channel]);
   }
 }
 
-template <int pitch, class T>
+template <class T>
 LUTFUSE_INLINE void fuse_rows(const Plan<T>& plan, int first, int last, float* scratch) {
-  const int patch_floats = plan.job.exposures * 4 * pitch;
+  const Job<T>& job = plan.job;
+  const int patch_floats = job.exposures * 4 * kPitch;
   Chunk chunk;
+  ChunkTaps<T> taps;
   for (int y = first; y < last; ++y) {
-    build_row_table<pitch>(plan, y, scratch, scratch + plan.patches * patch_floats);
+    build_row_table<kPitch>(plan, y, scratch, scratch + plan.patches * patch_floats);
     for (int r = 0; r < plan.n_runs; ++r) {
       const Run& run = plan.runs[r];
       const float* patch = scratch + run.cell * patch_floats;
       for (int x = run.begin; x < run.end; x += kChunk) {
         const int n = smaller(kChunk, run.end - x);
-        merge_chunk(plan, patch, y, x, n, chunk);
-        look_up_chunk(plan, y, x, n, chunk);
+        const int64_t at = 3 * static_cast<int64_t>(x);
+        for (int i = 0; i < n; ++i) chunk.sum_red[i] = chunk.sum_green[i] = chunk.sum_blue[i] = chunk.sum_weight[i] = 0.f;
+        for (int k = 0; k < job.exposures; ++k) {
+          add_exposure(job.images[k] + y * job.image_strides[k] + at, patch + k * 4 * kPitch, plan.column_fraction + x,
+                       plan.scales, n, chunk);
+        }
+        look_up(chunk, plan.scales, plan.lut, n, taps, job.out + y * job.out_stride + at);
       }
     }
   }
@@ -74,28 +114,22 @@ LUTFUSE_INLINE void fuse_rows(const Plan<T>& plan, int first, int last, float* s
 
 template <class T>
 void fuse_rows_baseline(const Plan<T>& plan, int first, int last, float* scratch) {
-  fuse_rows<16>(plan, first, last, scratch);
+  fuse_rows(plan, first, last, scratch);
 }
 
 #if defined(__x86_64__) && !defined(__FMA__)
 template <class T>
-__attribute__((target("avx,fma"))) void fuse_rows_fma(const Plan<T>& plan, int first, int last, float* scratch) {
-  fuse_rows<16>(plan, first, last, scratch);
+__attribute__((target("avx2,fma"))) void fuse_rows_fma(const Plan<T>& plan, int first, int last, float* scratch) {
+  fuse_rows(plan, first, last, scratch);
 }
+bool has_fma() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #else
 template <class T>
 void fuse_rows_fma(const Plan<T>& plan, int first, int last, float* scratch) {
-  fuse_rows_baseline(plan, first, last, scratch);
+  fuse_rows(plan, first, last, scratch);
 }
+bool has_fma() { return true; }
 #endif
-
-bool has_fma() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx") && __builtin_cpu_supports("fma");
-#else
-  return true;
-#endif
-}
 
 }  // namespace
 
