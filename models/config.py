@@ -48,16 +48,16 @@ class StudentConfig:
 class LossWeights:
     """Weight of each term of the objective; most are named after their function in `models.losses`."""
 
-    mef_ssim: float = 1.0
-    mef_ssim_c: float = 0.12
-    mef_ssim_c_unknown: float = 0.18  # added to mef_ssim_c where there is no reference
-    reference_l1: float = 2.5
-    reference_ssim: float = 0.4
+    mef_ssim: float = 2.0
+    mef_ssim_c: float = 0.2
+    mef_ssim_c_unknown: float = 0.2  # added to mef_ssim_c where there is no reference
+    reference_l1: float = 4.0  # this and the next reach full weight with five frames
+    reference_ssim: float = 0.6
     lut_smoothness: float = 0.05
     lut_monotonicity: float = 0.5
     lut_long_range: float = 0.01
     lut_range: float = 1.0  # squared excess of LUT nodes beyond [0, 1]
-    grid_smoothness: float = 0.005
+    grid_smoothness: float = 0.003
     tone_order: float = 0.1
 
 
@@ -67,7 +67,7 @@ class TrainConfig:
 
     student: StudentConfig = StudentConfig()
     loss: LossWeights = LossWeights()
-    steps: int = 3000
+    steps: int = 3800
     learning_rate: float = 1.5e-3
     warmup_steps: int = 150
     weight_decay: float = 1e-3

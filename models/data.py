@@ -11,7 +11,7 @@ from models.scenes import U8, Scene
 
 # How often a batch has how many frames. Pairs are what users have most; full brackets are judged as well.
 COUNTS = (2, 3, 4, 5, 6, 7, 9)
-COUNT_ODDS = (0.42, 0.14, 0.08, 0.08, 0.06, 0.19, 0.03)
+COUNT_ODDS = (0.48, 0.12, 0.06, 0.07, 0.05, 0.19, 0.03)
 TURN_ODDS = (0.7, 0.1, 0.1, 0.1)  # of 0, 1, 2, 3 quarter turns
 MIN_SHARE = 0.55  # of a side that a crop keeps
 

@@ -177,6 +177,8 @@ def ssim(image: Tensor, reference: Tensor, stride: int = 2) -> Tensor:
 def lut_smoothness(lut: Tensor) -> Tensor:
     """Local term of eq. (7): mean squared second difference on each axis of [B, N, N, N, 3] × (N-1)⁴/1e4."""
     size = lut.shape[1]
+    if size < 3:
+        return lut.new_zeros(())  # two nodes have no curvature
     terms = [torch.diff(lut, n=2, dim=axis).square().mean() for axis in (1, 2, 3)]
     return torch.stack(terms).sum() * (size - 1) ** 4 / 1e4
 

@@ -11,7 +11,7 @@ from models.bracket import LUMA
 from models.config import MAX_FRAMES
 from models.scenes import U8, Scene, stand_in_reference
 
-RADIANCE_SUFFIXES = {".hdr", ".exr"}
+RADIANCE_SUFFIXES = {".hdr"}
 MID_GREY = 0.18
 
 F32 = npt.NDArray[np.float32]
@@ -99,8 +99,8 @@ def _to_u8(image: F32) -> U8:
 
 
 def read_radiance(path: Path) -> F32:
-    """Linear radiance [H, W, 3] RGB float32 ≥ 0 from a .hdr (RGBE) or .exr file."""
+    """Linear radiance [H, W, 3] RGB float32 ≥ 0 from a .hdr (RGBE) file."""
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3:
-        raise ValueError(f"{path} is not a colour radiance image that OpenCV reads; remove or convert it")
+        raise ValueError(f"{path} is not a radiance image that OpenCV reads; remove or convert it")
     return np.nan_to_num(np.ascontiguousarray(image[..., 2::-1], np.float32), posinf=1e4).clip(0)

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     data.add_argument(
         "--hdr", type=Path, action="append", default=[], metavar="DIR",
-        help="folder of .hdr or .exr radiance images (2:1: panoramas) to render brackets from",
+        help="folder of .hdr radiance images (2:1: panoramas) to render brackets from",
     )  # fmt: skip
     data.add_argument(
         "--output", type=Path, required=True, metavar="DIR",
