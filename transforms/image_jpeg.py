@@ -28,7 +28,7 @@ _MAX_SCANS = 100
 _PROGRESSIVE = 0xC2
 _UNSEEN = 14  # low bit of a coefficient that no scan has brought
 _AFTER_FILL = re.compile(rb"\xff+[^\xff]", re.DOTALL)  # fill bytes before a marker are legal
-_EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
+_EXTRANEOUS = re.compile(r"damaged JPEG: Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,11 @@ class JpegFile:
         frame, start = self._checked_frame()
         try:
             return _decode_strictly(self._data, frame)
-        except ValueError as error:
+        except ImageError as error:
             repaired = _without_padding(self._data, start, str(error))
             if repaired is None:
-                raise ImageError("corrupt", f"damaged JPEG: {error}") from error
-        try:
-            return _decode_strictly(repaired, frame)
-        except ValueError as error:
-            raise ImageError("corrupt", f"damaged JPEG: {error}") from error
+                raise
+        return _decode_strictly(repaired, frame)
 
     def _checked_frame(self) -> tuple[_Frame, int]:
         """(frame, offset of its first scan), once the scans promise all of it at a bounded price."""
@@ -179,14 +176,19 @@ def _check_scans(data: bytes, start: int, frame: _Frame) -> None:
 
 
 def _decode_strictly(stream: bytes, frame: _Frame) -> NDArray[np.uint8]:
-    """[H, W, 3]; raises ValueError at the first warning of libjpeg-turbo."""
-    # Two parsers must agree on the size before memory is taken on the word of either.
-    size = simplejpeg.decode_jpeg_header(stream)[:2]
-    if size != (frame.height, frame.width):
-        raise ValueError(
-            f"two frame headers, {frame.height}×{frame.width} and {size[0]}×{size[1]} (height × width)"
-        )
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(stream, "RGB", fastdct=False)
+    """[H, W, 3]; raises ImageError at the first warning of libjpeg-turbo."""
+    try:
+        # Two parsers must agree on the size before memory is taken on the word of either.
+        height, width = simplejpeg.decode_jpeg_header(stream)[:2]
+        if (height, width) != (frame.height, frame.width):
+            raise ImageError(
+                "corrupt", f"JPEG of two sizes: {frame.width}×{frame.height} and {width}×{height}"
+            )
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(stream, "RGB", fastdct=False)
+    except ImageError:
+        raise
+    except ValueError as error:
+        raise ImageError("corrupt", f"damaged JPEG: {error}") from error
     return pixels
 
 

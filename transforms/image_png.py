@@ -16,6 +16,7 @@ _COMMENT_HEAD = b"lutfuse\0\0\0\0\0"  # keyword; not compressed, method 0, no la
 
 _MAX_CHUNKS = 1 << 18  # encoders write 8 KiB chunks or larger: enough for 2 GiB
 _MAX_DEFLATE_RATIO = 1032
+_MAX_SIDE = 1_000_000
 # Colour type -> channels; and the bit depths that go with it.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -82,6 +83,10 @@ class PngFile:
             raise ImageError(
                 "corrupt", f"PNG header makes no sense: {width}×{height}, {depth} bit, colour type {color}"
             )
+        if max(width, height) > _MAX_SIDE:
+            raise ImageError(
+                "unsupported", f"PNG of {width}×{height}; libpng reads {_MAX_SIDE} a side, use TIFF"
+            )
         frames = int.from_bytes((self._body(b"acTL") or b"")[:4], "big")
         if frames > 1:
             raise ImageError(
@@ -109,7 +114,7 @@ class PngFile:
         try:
             pixels = cv2.imdecode(clean, flags | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error as error:
-            raise ImageError("unsupported", f"PNG of {width}×{height} cannot be decoded: {error}") from error
+            raise ImageError("unsupported", f"OpenCV does not decode a PNG of {width}×{height}") from error
         if pixels is None or pixels.shape[:2] != (height, width):
             raise ImageError("corrupt", "damaged PNG: pixel data fail their checksums or end early")
         return _opaque_rgb(pixels) if has_alpha else pixels
@@ -142,7 +147,7 @@ def _opaque_rgb(pixels: Pixels) -> Pixels:
     """Decoded BGRA (or BGR, grey) -> RGB; raises ImageError where alpha is not full everywhere."""
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    if pixels.shape[2] == 3:
+    if pixels.shape[2] == 3:  # libpng ignores a senseless colour key
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     if pixels[..., 3].min() != np.iinfo(pixels.dtype).max:
         raise ImageError(

@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from transforms.image_io import DecodeLimits, ImageError, decode, encode, read_header
-from transforms.image_tags import LONG, SHORT, Ifd, integers_tag
+from transforms.image_tags import LONG, SHORT, Ifd, integers_tag, pack_tiff
 from transforms.image_tiff_blocks import pack_strips
 
 FORMATS = ("jpeg", "png", "tiff")
@@ -49,11 +49,15 @@ def cv_tiff(pixels: np.ndarray, compression: int, predictor: int = 1) -> bytes:
     return cv2.imencode(".tif", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)[1].tobytes()
 
 
-def packed_tiff(changes: Ifd, strips: list[bytes] | None = None) -> bytes:
-    """A 4×4 RGB TIFF made by hand, with some tags changed."""
+def ifd_4x4() -> Ifd:
+    """Tags of a stored 8-bit RGB TIFF of 4×4 pixels, all but those that say where they are."""
     tags = {256: [4], 257: [4], 258: [8, 8, 8], 259: [1], 262: [2], 277: [3], 278: [4]}
-    ifd = {number: integers_tag(SHORT, values) for number, values in tags.items()} | changes
-    return pack_strips(ifd, {}, [bytes(48)] if strips is None else strips)
+    return {number: integers_tag(SHORT, values) for number, values in tags.items()}
+
+
+def packed_tiff(changes: Ifd) -> bytes:
+    """A 4×4 TIFF made by hand, with some tags changed."""
+    return pack_strips(ifd_4x4() | changes, {}, [bytes(48)])
 
 
 def png_chunk(name: bytes, body: bytes) -> bytes:
@@ -310,6 +314,22 @@ def test_grey_png_with_an_unused_key_decodes() -> None:
     assert decode(data).pixels.tolist() == [[[7, 7, 7]]]
 
 
+def test_a_senseless_colour_key_is_ignored() -> None:
+    assert decode(png(1, 1, 8, 2, b"\0\1\2\3", png_chunk(b"tRNS", b"\1"))).pixels.tolist() == [[[1, 2, 3]]]
+
+
+def test_a_png_wider_than_libpng_reads_is_refused() -> None:
+    assert "a side" in str(refusal(encode(np.zeros((1, 1_000_001, 3), np.uint8), format="png")))
+
+
+def test_what_opencv_raises_becomes_an_image_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise cv2.error("too many pixels\n")
+
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    assert refusal(encode(scene(), format="png")).kind == "unsupported"
+
+
 def test_animated_png_is_refused() -> None:
     frames = [Image.fromarray(scene()), Image.fromarray(255 - scene())]
     data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
@@ -416,6 +436,15 @@ def test_tiff_that_is_no_8_or_16_bit_photo_is_refused(data: Any, words: str) -> 
     error = refusal(data())
     assert error.kind == "unsupported"
     assert words in str(error)
+
+
+def test_a_tiff_without_strips_is_corrupt() -> None:
+    assert "lacks tag 273" in str(refusal(pack_tiff(ifd_4x4(), {})))
+
+
+@pytest.mark.parametrize("number", [256, 257])
+def test_a_tiff_without_size_is_corrupt(number: int) -> None:
+    assert refusal(packed_tiff({number: integers_tag(SHORT, [0])})).kind == "corrupt"
 
 
 def test_a_tiff_with_a_thumbnail_page_decodes() -> None:

@@ -132,6 +132,20 @@ def test_a_jpeg_with_two_frame_headers_is_refused() -> None:
     )
 
 
+def test_a_jpeg_whose_size_depends_on_the_reader_is_refused() -> None:
+    """A marker without a body: who takes what follows for its length sees another frame header."""
+    tables_and_scan = jpeg()[20:]
+    at = tables_and_scan.index(b"\xff\xc0")
+    frame, rest = tables_and_scan[at : at + 19], tables_and_scan[:at] + tables_and_scan[at + 19 :]
+    huge = frame[:5] + struct.pack(">HH", 65000, 65000) + frame[9:]
+    hidden = frame + rest[rest.index(b"\xff\xda") :][:14]
+    lead = b"\xff\xd8\xff\x01" + huge + b"\xff\xef\xff\xff"
+    payload = bytes(4 + 0xFFC0 - 2 - len(lead) + 2) + hidden
+    data = lead + payload.ljust(0xFFFF - 2, b"\0") + rest
+    assert (read_header(data).width, read_header(data).height) == (W, H)
+    assert "two sizes" in str(refusal(data))
+
+
 @pytest.mark.parametrize("name", ["IHDR", "IDAT"])
 def test_a_png_chunk_with_a_wrong_checksum_is_refused(name: str) -> None:
     data = bytearray(SAMPLES["png"]())
@@ -217,6 +231,17 @@ def test_a_profile_bomb_is_dropped() -> None:
     bomb = encode(photo(), format="png", icc=bytes(64 << 20))
     assert len(bomb) < 200_000
     assert decode(bomb).icc is None
+
+
+def test_a_damaged_profile_is_dropped() -> None:
+    data = encode(photo(), format="png", icc=np.random.default_rng(0).bytes(500))
+    at = data.index(b"iCCP")
+    length = int.from_bytes(data[at - 4 : at], "big")
+    body = data[at : at + 40] + bytes(10) + data[at + 50 : at + 4 + length]
+    damaged = data[:at] + body + struct.pack(">I", zlib.crc32(body)) + data[at + 8 + length :]
+    image = decode(damaged)
+    assert image.icc is None
+    np.testing.assert_array_equal(image.pixels, photo())
 
 
 def test_strips_that_name_one_section_again_and_again_are_refused() -> None:

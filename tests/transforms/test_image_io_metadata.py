@@ -103,8 +103,7 @@ def test_any_text_comes_back_exactly(kind: str, text: str) -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_comment_is_found_in_the_first_128_kib_without_decoding(kind: str, text: str) -> None:
     profile = np.random.default_rng(0).bytes(400_000)
-    exif = carry_exif(with_exif("JPEG", camera_exif())[30:], 500, 500) or _longest_exif()
-    data = encode(NOISE, format=kind, comment=text, icc=profile, exif=exif)
+    data = encode(NOISE, format=kind, comment=text, icc=profile, exif=_longest_exif())
     assert read_comment(data[: 128 << 10]) == text
 
 
