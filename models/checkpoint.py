@@ -48,7 +48,12 @@ def load_student(path: Path) -> tuple[Student, str]:
         raise ValueError(
             f"{path} has sha256 {digest[:12]}…, its JSON says {card['sha256'][:12]}…; fetch both again"
         )
-    student = Student(StudentConfig.from_json(card["config"]))
+    config = StudentConfig.from_json(card["config"])
+    if config.to_json() != card["config"]:
+        raise ValueError(
+            f"{path.with_suffix('.json')}: its configuration is incomplete; fetch both files again"
+        )
+    student = Student(config)
     if parameter_count(student) > MAX_PARAMETERS:
         raise ValueError(
             f"{path}: {parameter_count(student):,} parameters; a student has at most {MAX_PARAMETERS:,}"

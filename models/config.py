@@ -23,6 +23,9 @@ class StudentConfig:
     width: int = 64  # channels at grid resolution
     blocks: int = 4  # residual blocks with cross-exposure context
     latent: int = 64  # length of z
+    merged_bins: int = (
+        16  # luma knots of the merged thumbnail's histogram, which z sees; 0: z does not see it
+    )
     lut_hidden: int = 32  # channels of the implicit LUT's two hidden layers
     log_weight_range: float = 6.0  # fusion weights lie in exp(±range)
 
@@ -49,9 +52,10 @@ class LossWeights:
     """Weight of each term of the objective; most are named after their function in `models.losses`."""
 
     mef_ssim: float = 2.0
-    mef_ssim_c: float = 0.2
-    mef_ssim_c_unknown: float = 0.2  # added to mef_ssim_c where there is no reference
-    reference_l1: float = 4.0  # this and the next reach full weight with five frames
+    mef_ssim_c: float = 0.12
+    mef_ssim_c_unknown: float = 0.15  # added to mef_ssim_c where there is no reference
+    reference_l1: float = 3.0  # the three reference terms reach full weight with five frames
+    reference_l2: float = 20.0
     reference_ssim: float = 0.6
     lut_smoothness: float = 0.05
     lut_monotonicity: float = 0.5
@@ -67,8 +71,8 @@ class TrainConfig:
 
     student: StudentConfig = StudentConfig()
     loss: LossWeights = LossWeights()
-    steps: int = 3800
-    learning_rate: float = 1.5e-3
+    steps: int = 2600
+    learning_rate: float = 1.2e-3
     warmup_steps: int = 150
     weight_decay: float = 1e-3
     average_decay: float = 0.998  # of the exponential moving average, which is what gets saved

@@ -13,7 +13,6 @@ from models.data import Sample
 from models.reference import apply_lut, luma_of, merge, slice_weights
 from models.student import Student
 
-
 FULL_TRUST_FRAMES = 5  # from here on a bracket is dense enough to be asked for its reference
 
 
@@ -60,18 +59,20 @@ def objective(student: Student, batch: Batch, weights: LossWeights, lut_size: in
 
 
 def fidelity(image: Tensor, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
-    """Eq. (8): the MEF measures against the frames shown, L1 and SSIM against the reference where known.
+    """Eq. (8): the MEF measures against the frames shown, L1, L2 and SSIM against the reference where known.
 
     The fewer frames are shown the less the reference counts: it shows what a pair does not hold.
     """
     trust = batch.known * min(1.0, (batch.views.shape[1] - 1) / (FULL_TRUST_FRAMES - 1))
     colour = weights.mef_ssim_c + weights.mef_ssim_c_unknown * (1 - batch.known)
-    l1 = trust * (image - batch.reference).abs().mean((1, 2, 3))
+    error = image - batch.reference
+    l1, l2 = trust * error.abs().mean((1, 2, 3)), trust * error.square().mean((1, 2, 3))
     unlike = trust * (1 - losses.ssim(image, batch.reference))
     return {
         "mef_ssim": weights.mef_ssim * (1 - losses.mef_ssim(image, batch.views)).mean(),
         "mef_ssim_c": (colour * (1 - losses.mef_ssim_c(image, batch.views))).mean(),
         "reference_l1": weights.reference_l1 * l1.mean(),
+        "reference_l2": weights.reference_l2 * l2.mean(),
         "reference_ssim": weights.reference_ssim * unlike.mean(),
     }
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models.config import StudentConfig
 from models.implicit_lut import ImplicitLut
-from models.reference import luma_of
+from models.reference import luma_of, merge, slice_weights
 
 SPLAT_MAPS = 4
 
@@ -75,8 +75,9 @@ class Student(nn.Module):
         self.embed = nn.Conv2d(width + SPLAT_MAPS * config.luma_bins, width, 1)
         self.blocks = nn.ModuleList(ContextBlock(width) for _ in range(config.blocks))
         self.head = nn.Conv2d(width, config.luma_bins, 1)
+        seen = 3 * width + (config.merged_bins + 3 if config.merged_bins else 0)
         self.latent = nn.Sequential(
-            nn.Linear(3 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, config.latent)
+            nn.Linear(seen, 2 * width), nn.SiLU(), nn.Linear(2 * width, config.latent)
         )
         self.implicit_lut = ImplicitLut(config)
         nn.init.zeros_(self.head.weight)  # an untrained student is the plain average
@@ -97,7 +98,21 @@ class Student(nn.Module):
         grid = torch.exp(bound * torch.tanh(logits / bound))
         pooled = x.mean((3, 4))
         spread = x.var((1, 3, 4), correction=0).add(1e-4).sqrt()
-        return grid, self.latent(torch.cat((pooled.mean(1), pooled.amax(1), spread), 1))
+        seen = [pooled.mean(1), pooled.amax(1), spread]
+        if config.merged_bins:
+            seen.append(merged_statistics(thumbs, grid, config.merged_bins))
+        return grid, self.latent(torch.cat(seen, 1))
+
+
+def merged_statistics(thumbs: Tensor, grid: Tensor, bins: int) -> Tensor:
+    """What the LUT will act on: luma histogram × 4 and mean colour of the merged thumbnail, [B, bins + 3].
+
+    The LUT corrects the level of m (eq. 2), so z has to know m and not the exposures alone.
+    """
+    small = F.avg_pool2d(thumbs.flatten(0, 1), 4).unflatten(0, thumbs.shape[:2])
+    merged = merge(small, slice_weights(grid, luma_of(small)))
+    histogram = 4 * luma_tents(luma_of(merged), bins).mean((2, 3))
+    return torch.cat((histogram, merged.mean((2, 3))), 1)
 
 
 def parameter_count(model: nn.Module) -> int:

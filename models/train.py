@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-from models.checkpoint import save_student
+from models.checkpoint import load_student, save_student
 from models.config import ConfigError, TrainConfig
 from models.data import split
 from models.radiance import RADIANCE_SUFFIXES, read_radiance, render_scene
@@ -72,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument(
         "--steps", type=int, metavar="N", help="updates of the weights (default: the recipe's)"
     )
+    recipe.add_argument(
+        "--init", type=Path, metavar="FILE",
+        help=".safetensors to start from, for instance to go on from shipped weights (default: random)",
+    )  # fmt: skip
     recipe.add_argument(
         "--seed", type=int, metavar="N", help="of data order and start (default: the recipe's)"
     )
@@ -168,7 +172,7 @@ def _train(
     args: argparse.Namespace,
 ) -> None:
     output, every = args.output, args.checkpoint_every
-    trainer = _resume(config, device, output)
+    trainer = _resume(config, device, output, args.init)
     real, held_real = split(real, config.held_out, config.seed)
     rendered, held_rendered = split(rendered, config.held_out, config.seed)
     sums: dict[str, float] = {}
@@ -197,7 +201,7 @@ def _train(
             sums, since, started = {}, trainer.step, time.monotonic()
 
 
-def _resume(config: TrainConfig, device: torch.device, output: Path) -> Trainer:
+def _resume(config: TrainConfig, device: torch.device, output: Path, init: Path | None) -> Trainer:
     """A new run in `output`, or the one that is there if it has the same configuration."""
     trainer = Trainer(config, device)
     state, stored = output / "state.safetensors", output / "config.json"
@@ -209,6 +213,8 @@ def _resume(config: TrainConfig, device: torch.device, output: Path) -> Trainer:
             )
         trainer.load(state)
         console.print(f"resuming at step {trainer.step} of {config.steps}")
+    elif init:
+        trainer.start_from(load_student(init)[0])
     stored.write_text(json.dumps(written, indent=2) + "\n")
     return trainer
 
@@ -220,9 +226,16 @@ def _checkpoint(trainer: Trainer, args: argparse.Namespace, scenes: int) -> None
         "scenes": scenes,
         "data": sorted(folder.name for folder in args.data + args.hdr),
         "torch": torch.__version__,
+        "init": _described(args.init) if args.init else None,
     }
     save_student(trainer.average, args.output / "student.safetensors", args.name, provenance)
     trainer.save(args.output / "state.safetensors")
+
+
+def _described(weights: Path) -> dict[str, Any]:
+    """Where the weights to start from came from: their hash and their own provenance."""
+    card = json.loads(weights.with_suffix(".json").read_text())
+    return {"sha256": card["sha256"], "provenance": card["provenance"]}
 
 
 def _progress() -> Progress:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models import losses
 from models.checkpoint import write_whole
-from models.config import TrainConfig
+from models.config import ConfigError, TrainConfig
 from models.data import Sample, draw_samples, whole_sample
 from models.objective import Batch, collate, fuse, objective
 from models.scenes import Scene
@@ -34,6 +34,18 @@ class Trainer:
             self.student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.step = 0
+
+    def start_from(self, student: Student) -> None:
+        """Begin with the weights of another student; tensors that are larger here are filled up with zeros.
+
+        Zeros where a layer sees more than it did leave its output as it was.
+        """
+        target = self.student.state_dict()
+        for name, value in student.state_dict().items():
+            if name not in target or any(a > b for a, b in zip(value.shape, target[name].shape, strict=True)):
+                raise ConfigError(f"the weights to start from do not fit: {name} {tuple(value.shape)}")
+            target[name].zero_()[tuple(slice(side) for side in value.shape)] = value
+        self.average.load_state_dict(target)
 
     def learning_rate(self) -> float:
         """Linear warm-up, times half a cosine down to zero at the last step."""
