@@ -79,17 +79,17 @@ def reference(radiance: Floats, bit_depth: int = 8) -> Image:
         log_light[rows] = np.log(np.maximum(radiance[rows] @ LUMA, 1e-6))
     base = _regions(log_light)
     low, middle, high = np.percentile(base[:: max(1, height // 540), :: max(1, width // 960)], [1, 50, 99.5])
-    slope = min(1.0, 3.1 / max(high - low, 1e-3))  # ln units of display range spent on the regions
+    slope = min(1.0, 1.9 / max(high - low, 1e-3))  # ln units of display range spent on the regions
     image = np.empty(radiance.shape, np.uint8 if bit_depth == 8 else np.uint16)
     for rows in _strips(radiance.shape):
         detail = log_light[rows] - base[rows]
-        light = np.exp(slope * (base[rows] - middle) + 1.1 * detail) * np.float32(0.15)
+        light = np.exp(slope * (base[rows] - middle) + 1.35 * detail) * np.float32(0.23)
         gain = light / np.exp(log_light[rows])
         colour = radiance[rows] * gain[..., None]
         # Lifted shadows look too colourful, and highlights should fade to white before they clip.
         grey = light[..., None]
-        colour = grey + np.float32(0.92) * (colour - grey)
-        image[rows] = _developed(colour * (1 + colour / 4) / (1 + colour), image.dtype)
+        colour = grey + np.float32(0.96) * (colour - grey)
+        image[rows] = _developed(colour * (1 + colour / 13) / (1 + colour), image.dtype)
     return image
 
 
@@ -99,12 +99,12 @@ def _regions(log_light: Floats) -> Floats:
     step = max(1, round(max(height, width) / 480))
     size = (max(1, width // step), max(1, height // step))
     small = cv2.resize(log_light, size, interpolation=cv2.INTER_AREA)
-    radius = max(1, round(max(size) / 30))
+    radius = max(1, round(max(size) / 15))
     window = (2 * radius + 1, 2 * radius + 1)
     mean = cv2.blur(small, window)
     variance = cv2.blur(small * small, window) - mean * mean
-    slope = variance / (variance + 0.35)
-    fits = (cv2.blur(v, window) for v in (slope, mean * (1 - slope)))
+    share = variance / (variance + 1.2)
+    fits = (cv2.blur(v, window) for v in (share, mean * (1 - share)))
     slope, offset = (cv2.resize(v, (width, height), interpolation=cv2.INTER_LINEAR) for v in fits)
     return np.asarray(slope * log_light + offset)
 
@@ -112,11 +112,9 @@ def _regions(log_light: Floats) -> Floats:
 def _developed(light: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Sensor values, 1 saturating, through the camera's curve to integers of `dtype`."""
     signal = np.clip(light, 0, 1) ** np.float32(1 / 2.2)
-    signal += (
-        np.float32(0.30) * signal * (1 - signal) * (signal - np.float32(0.5))
-    )  # a gentle S: deeper shadows
-    full = np.iinfo(dtype).max
-    return np.rint(signal * np.float32(full)).astype(dtype)
+    # A gentle S: deeper shadows, softer highlights.
+    signal += np.float32(0.30) * signal * (1 - signal) * (signal - np.float32(0.5))
+    return np.asarray(np.rint(signal * np.float32(np.iinfo(dtype).max)).astype(dtype))
 
 
 def _strips(shape: tuple[int, ...]) -> Iterator[slice]:

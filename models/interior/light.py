@@ -7,13 +7,16 @@ reflectance it is a radiance.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.interior.textures import Floats, f32
 
-CHUNK = 600  # points baked at a time, against all light samples: keeps temporaries in the cache
+Index = NDArray[np.int64]
+
+CHUNK = 36_000  # rays cast at a time when baking: keeps temporaries in the cache
 SKYLIGHT = f32([8.5, 10.0, 12.5])  # radiance seen through the window, upwards
 GROUNDLIGHT = f32([3.4, 3.7, 2.2])  # and downwards
 
@@ -34,34 +37,52 @@ class Light:
     lamplight: Floats  # [3] intensity / π
     casters: Floats  # [n, 6] boxes that shade: x0, y0, z0, x1, y1, z1
 
-    def sun_on(self, point: Floats, normal: Floats) -> Floats:  # [3, n], [3, n or 1] -> [n]
-        """Share of the sunlight that arrives, including the tilt of the surface."""
+    def sun_on(self, point: Floats, normal: Floats) -> tuple[Index, Floats]:
+        """Where the sun reaches, of points [3, n] with normals [3, n or 1]: indices, and the share there.
+
+        The share is of the light on a surface facing the sun: it includes the tilt, and the half-shadow.
+        """
+        tilt = np.tensordot(self.sun, normal, 1)
+        if tilt.max(initial=0) <= 0:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
         x, y, z = point
-        tilt = np.broadcast_to(np.tensordot(self.sun, normal, 1), x.shape)
         way = (self.pane - z) / self.sun[2]
         at_x, at_y = x + way * self.sun[0], y + way * self.sun[1]
         x0, x1, y0, y1 = self.window
+        # 0.03 m is more than any half-shadow here.
+        near = (at_x > x0 - 0.03) & (at_x < x1 + 0.03) & (at_y > y0 - 0.03) & (at_y < y1 + 0.03) & (tilt > 0)
+        lit = np.flatnonzero(near)
+        if not lit.size:
+            return lit, np.empty(0, np.float32)
+        way, at_x, at_y = way[lit], at_x[lit], at_y[lit]
         soft = 0.003 + 0.0046 * way  # the sun's radius seen from here
         share = _between(at_x, x0, x1, soft) * _between(at_y, y0, y1, soft)
         for bar in self.bars[0]:
             share *= 1 - _between(at_x, bar - self.bar, bar + self.bar, soft)
         for bar in self.bars[1]:
             share *= 1 - _between(at_y, bar - self.bar, bar + self.bar, soft)
-        share *= np.maximum(tilt, 0)
-        lit = np.flatnonzero(share > 1e-4)
-        if lit.size:
-            origin = (point[:, lit] + 2e-3 * np.broadcast_to(normal, point.shape)[:, lit]).astype(np.float32)
-            share[lit] *= ~blocked(origin, self.sun[:, None], self.casters, np.float32(50))
-        return np.asarray(share)
+        share *= np.broadcast_to(tilt, x.shape)[lit]
+        origin = point[:, lit] + 2e-3 * np.broadcast_to(normal, point.shape)[:, lit]
+        share *= ~blocked(origin, self.sun[:, None], self.casters[self._before_window], 50)
+        return lit, share
+
+    @cached_property
+    def _before_window(self) -> NDArray[np.bool_]:
+        """The casters that the sunlight through the window can meet."""
+        low, high = self.casters[:, :3], self.casters[:, 3:]
+        way = (self.pane - np.stack([low[:, 2], high[:, 2]])) / self.sun[2]
+        met = np.ones(len(low), bool)
+        for axis, (first, last) in enumerate((self.window[:2], self.window[2:])):
+            shifts = way * self.sun[axis]
+            met &= (low[:, axis] + shifts.min(axis=0) < last) & (high[:, axis] + shifts.max(axis=0) > first)
+        return met
 
     def bake(self, points: Floats, normals: Floats, quality: int) -> Floats:  # [n, 3], [n, 3] -> [n, 3]
         """Soft light arriving at each point: window and lamp directly, everything else after one bounce."""
+        step = max(1, CHUNK // (10 * quality))
+        parts = [(points[i : i + step].T, normals[i : i + step].T) for i in range(0, len(points), step)]
         return np.concatenate(
-            [
-                self._direct(points[i : i + CHUNK].T, normals[i : i + CHUNK].T, quality)
-                + self._bounced(points[i : i + CHUNK].T, normals[i : i + CHUNK].T, quality)
-                for i in range(0, len(points), CHUNK)
-            ]
+            [self._direct(*part, quality) + self._bounced(*part, quality) for part in parts]
         )
 
     def _direct(self, point: Floats, normal: Floats, quality: int) -> Floats:
@@ -77,7 +98,7 @@ class Light:
         cosines = np.maximum((way * normal[:, :, None]).sum(axis=0), 0) * np.maximum(way[2], 0) / square
         area = (x1 - x0) * (y1 - y0) / (across * up)
         factor = cosines / square * (area / np.pi)
-        factor *= ~blocked(origin, way, self.casters, np.float32(1))
+        factor *= ~blocked(origin, way, self.casters, 1)
         upward = np.clip(0.5 + 2.2 * way[1] / np.sqrt(square), 0, 1)[..., None]
         light = (factor[..., None] * (GROUNDLIGHT + upward * (SKYLIGHT - GROUNDLIGHT))).sum(axis=1)
 
@@ -87,12 +108,12 @@ class Light:
         # A shade lets light out freely upwards and downwards, and a little through its cloth.
         steep = np.abs(way[1]) / np.sqrt(square)
         open_ends = 0.22 + 0.78 * np.clip((steep - 0.55) / 0.2, 0, 1)
-        seen = ~blocked(origin[..., 0], way, self.casters, np.float32(0.97))
+        seen = ~blocked(origin[..., 0], way, self.casters, 0.97)
         return np.asarray(light + (tilt / square * open_ends * seen)[:, None] * self.lamplight, np.float32)
 
     def _bounced(self, point: Floats, normal: Floats, quality: int) -> Floats:
         """Light off the room itself, gathered along fixed directions about the normal."""
-        away = _hemisphere(4 * quality)
+        away = _hemisphere(10 * quality)
         # A frame around each normal; the directions are the same in all, so neighbours agree.
         helper = np.where(np.abs(normal[1:2]) < 0.9, f32([[0], [1], [0]]), f32([[1], [0], [0]]))
         side = np.cross(helper, normal, axis=0)
@@ -122,7 +143,9 @@ class Light:
         facing = np.where(which == 5, 0.0, facing) * np.maximum(way[2], 0) / np.sqrt(square)
         window = (x1 - x0) * (y1 - y0) / np.pi * 0.8 * facing / square
         hit = np.zeros_like(window)
-        hit[which == 2] = self.sun_on(at[:, which == 2], f32([[0], [1], [0]]))
+        floor = np.flatnonzero(which == 2)
+        lit, share = self.sun_on(at.reshape(3, -1)[:, floor], f32([[0], [1], [0]]))
+        hit.reshape(-1)[floor[lit]] = share
         light = window[..., None] * f32([6.5, 7.4, 8.2]) + hit[..., None] * self.sunlight + 0.09
         lamp = f32(self.lamp)[:, None, None] - at
         light += 0.3 * self.lamplight / ((lamp**2).sum(axis=0) + 0.15)[..., None]
@@ -130,15 +153,14 @@ class Light:
         return np.asarray(np.where(through[..., None], 0, light * self.walls[which]), np.float32)
 
 
-def blocked(origin: Floats, way: Floats, casters: Floats, limit: Floats | np.float32) -> NDArray[np.bool_]:
+def blocked(origin: Floats, way: Floats, casters: Floats, limit: Floats | float) -> NDArray[np.bool_]:
     """Whether a box lies on origin + t · way for 0 < t < limit; [3, …], [3, …] -> […]."""
     with np.errstate(divide="ignore"):
         inverse = np.float32(1) / way
     result = np.zeros(np.broadcast_shapes(origin.shape[1:], way.shape[1:]), bool)
     with np.errstate(invalid="ignore"):  # a ray inside the plane of a face: 0 · inf, which hits nothing
         for caster in casters:
-            near: Floats = np.float32(0)
-            far: Floats = limit
+            near, far = f32(0), f32(limit)
             for axis in range(3):
                 one = (caster[axis] - origin[axis]) * inverse[axis]
                 two = (caster[axis + 3] - origin[axis]) * inverse[axis]

@@ -5,6 +5,7 @@ y = 0, far enough away that moving the camera would not change it. Things are dr
 (square-root encoded, which keeps dark leaves apart) at twice the resolution, then averaged and lit.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from models.interior.textures import Colour, Floats, Textures, f32, lookup
 
 SUNLIT = 17.0  # radiance of a white card in the sun; the sky is in the same unit
-AIR = np.array([0.55, 0.63, 0.72])  # what distance turns every colour into
+AIR = np.array([0.42, 0.52, 0.64])  # what distance turns every colour into
 SUN = np.array([0.62, 0.78])  # where the light comes from, in the picture's plane
 
 View = tuple[float, float, float, float]  # tangents: left, right, bottom, top
@@ -86,7 +87,7 @@ class _Canvas:
 
 
 def _encoded(colour: Colour) -> list[int]:
-    return [round(255 * float(np.sqrt(np.clip(c, 0, 1)))) for c in colour] + [255]
+    return [round(255 * math.sqrt(min(max(c, 0.0), 1.0))) for c in colour] + [255]
 
 
 def _hazy(colour: Colour, haze: float) -> Colour:
@@ -99,12 +100,13 @@ def paint(rng: np.random.Generator, tex: Textures, view: View, per_unit: float) 
     _hills(rng, tex, canvas)
     _town(rng, canvas)
     _meadow(rng, tex, canvas)
-    for _ in range(9):  # a far row of trees, between and before the houses
-        place, size = rng.uniform(0, 1), rng.uniform(0.035, 0.06)
-        _tree(rng, canvas, canvas.left + place * canvas.span, -0.022, size, 0.22)
+    # A far row of trees before the houses, then three near ones.
+    trees = [(rng.uniform(0, 1), rng.uniform(0.035, 0.06), -0.022, 0.2) for _ in range(9)]
     for place, size, foot in ((0.66, 0.13, -0.045), (0.90, 0.21, -0.07), (0.10, 0.29, -0.10)):
-        x = canvas.left + (place + rng.uniform(-0.07, 0.07)) * canvas.span
-        _tree(rng, canvas, x, foot, size * rng.uniform(0.85, 1.15), 0.22 - 0.7 * size)
+        height = size * rng.uniform(0.85, 1.15)
+        trees.append((place + rng.uniform(-0.07, 0.07), height, foot, 0.13 - 0.4 * size))
+    for (place, height, foot, haze), stream in zip(trees, rng.spawn(len(trees)), strict=True):
+        _tree(stream, canvas, canvas.left + place * canvas.span, foot, height, haze)
 
     across, down = max(1, canvas.width // 2), max(1, canvas.height // 2)
     painted = cv2.resize(canvas.paint, (across, down), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -151,18 +153,18 @@ def _hills(rng: np.random.Generator, tex: Textures, canvas: _Canvas) -> None:
 
 def _town(rng: np.random.Generator, canvas: _Canvas) -> None:
     """Three rows of houses, the farther the smaller, paler and higher up the slope."""
-    for haze in (0.5, 0.34, 0.2):
-        base = -0.034 + 0.05 * haze
+    for haze in (0.42, 0.26, 0.13):
+        base = -0.032 + 0.06 * haze
         for place in rng.permutation(np.linspace(0.03, 0.97, 9)) + rng.uniform(-0.05, 0.05, 9):
             height = (0.062 - 0.07 * haze) * rng.uniform(0.75, 1.35)
-            _house(rng, canvas, float(canvas.left + place * canvas.span), base, height, haze)
+            _house(rng.spawn(1)[0], canvas, float(canvas.left + place * canvas.span), base, height, haze)
 
 
 def _house(
     rng: np.random.Generator, canvas: _Canvas, x: float, base: float, height: float, haze: float
 ) -> None:
     half = height * rng.uniform(0.5, 1.0)
-    wall = rng.choice([[0.60, 0.52, 0.40], [0.66, 0.60, 0.52], [0.46, 0.30, 0.21], [0.52, 0.47, 0.43]])
+    wall = rng.choice([[0.50, 0.42, 0.30], [0.54, 0.48, 0.40], [0.40, 0.24, 0.16], [0.44, 0.38, 0.33]])
     tiles = rng.choice([[0.27, 0.10, 0.065], [0.20, 0.09, 0.07], [0.13, 0.12, 0.13]])
     ridge = base + height * rng.uniform(1.25, 1.5)
 
@@ -178,6 +180,8 @@ def _house(
     eaves, top = base + height, np.array([[x - 1.08 * half, base + height], [x + 1.08 * half, base + height]])
     roof = np.vstack([top, [[x + 0.85 * half, ridge], [x - 0.75 * half, ridge]]])
     canvas.polygon(roof, _hazy(tiles, haze))
+    if height * canvas.per_unit < 12:  # px: nothing smaller would show
+        return
     for course in np.linspace(0.1, 0.95, 8):  # rows of tiles
         y = eaves + course * (ridge - eaves)
         reach = 1.08 - 0.25 * course
@@ -231,7 +235,7 @@ def _tree(
     _branches(rng, canvas, np.array([x, foot]), middle, tufts, height, haze)
 
     leaf = max(0.0019 * min(1.0, height / 0.12), 1.6 / canvas.per_unit)
-    leaves = int(np.clip(2.4 * (height / leaf) ** 2, 60, 90_000))
+    leaves = int(np.clip(3.4 * (height / leaf) ** 2, 60, 120_000))
     which = rng.integers(0, count, leaves)
     offset = rng.normal(0, 1, (leaves, 3)) * np.array([1.15, 0.8, 1.0])
     at = tufts[which] + offset[:, :2] * 0.047 * height
@@ -239,13 +243,13 @@ def _tree(
     order = np.argsort(nearness + 0.15 * offset[:, 2])
     ball = (offset[:, :2] @ SUN + 0.4 * offset[:, 2]) / 2
     crown = (at - middle) @ SUN / (0.4 * height)
-    light = 0.36 + 0.30 * ball + 0.26 * crown + 0.30 * nearness + rng.normal(0, 0.11, leaves)
-    light = np.clip(light, 0.05, 1.5)[:, None]
+    light = 0.30 + 0.34 * ball + 0.26 * crown + 0.32 * nearness + rng.normal(0, 0.11, leaves)
+    light = np.clip(light, 0.04, 1.5)[:, None]
     young = rng.uniform(0, 0.8, (leaves, 1)) + 0.4 * rng.random((count, 1))[which]
     green = np.array([0.070, 0.112, 0.028]) + young * np.array([0.075, 0.062, 0.008])
     # Light coming through a leaf is yellower than light off it.
     colours = green * light + np.maximum(light - 0.9, 0) * np.array([0.30, 0.27, 0.03])
-    canvas.splat(at[order], leaf, (colours * (1 - haze) + AIR * haze * 0.8)[order], rng)
+    canvas.splat(at[order], leaf, (colours * (1 - haze) + AIR * haze * 0.6)[order], rng)
 
 
 def _branches(
@@ -266,11 +270,15 @@ def _branches(
             lit = np.array([0.25 * width, 0])
             canvas.stroke(start + lit, end + lit, 0.4 * width, _hazy(bark * 1.6, haze))  # the sunlit side
 
+    tall = height * canvas.per_unit  # px
+    if tall < 30:
+        canvas.stroke(foot, middle, 0.03 * height, _hazy(bark, haze))
+        return
     steps = np.linspace(0, 1, 7)[:, None]
     sway = np.column_stack([rng.normal(0, 0.008, 7) * height, np.zeros(7)]) * steps
     trunk = foot + steps * (middle - foot) + sway
     limb(trunk, np.linspace(0.042, 0.016, 6) * height)
-    for tuft in tufts[::3]:
+    for tuft in tufts[:: 3 if tall > 100 else 12]:
         start = trunk[rng.integers(3, 7)]
         bend = start + np.array([0.65, 0.4]) * (tuft - start)
         curve = (1 - steps) ** 2 * start + 2 * steps * (1 - steps) * bend + steps**2 * tuft

@@ -7,8 +7,8 @@ import numpy as np
 
 from models.interior.light import Light
 from models.interior.outside import Outside
-from models.interior.shapes import Flat, Hits, Rays, Round, Shape
-from models.interior.textures import Floats, lookup
+from models.interior.shapes import NEAR, Flat, Hits, Material, Rays, Shape
+from models.interior.textures import Floats, f32, lookup
 
 STRIP_SAMPLES = 160_000  # rendered at a time: temporaries stay in the cache
 
@@ -52,76 +52,91 @@ def bake(shapes: list[Shape], light: Light, spacing: float, quality: int) -> lis
     baked = light.bake(points, normals, quality)
     ends = np.cumsum([points.shape[0] * points.shape[1] for points, _ in grids])
     parts = np.split(baked, ends[:-1])
-    return [part.reshape(points.shape) for part, (points, _) in zip(parts, grids, strict=True)]
+    maps = (part.reshape(points.shape) for part, (points, _) in zip(parts, grids, strict=True))
+    return [cv2.blur(part, (3, 3), borderType=cv2.BORDER_REPLICATE) for part in maps]
 
 
 def trace(world: World, width: int, height: int, samples: int) -> Floats:
     """Linear radiance [height, width, 3] float32, each pixel the mean of samples × samples rays."""
     image = np.empty((height, width, 3), np.float32)
+    spans = [_span(shape, world.camera) for shape in world.shapes]
     # Nearest first, so that what is hidden is never shaded.
-    eye = np.asarray(world.camera.position)
-    order = sorted(range(len(world.shapes)), key=lambda i: _distance(world.shapes[i], eye))
+    order = sorted(range(len(spans)), key=lambda i: spans[i][0])
     rows = max(1, STRIP_SAMPLES // (width * samples * samples))
     for first in range(0, height, rows):
         last = min(height, first + rows)
         rays = world.camera.rays(width * samples, height * samples, first * samples, last * samples)
-        fine = _strip(world, rays, order)
+        ahead = [i for i in order if spans[i][1] <= rays.dy[0] and spans[i][2] >= rays.dy[-1]]
+        fine = _strip(world, rays, ahead)
         image[first:last] = cv2.resize(fine, (width, last - first), interpolation=cv2.INTER_AREA)
     return image
 
 
-def _distance(shape: Shape, eye: Floats) -> float:
-    points, _ = shape.grid(1e9)
-    return float(np.linalg.norm(points.reshape(-1, 3) - eye, axis=1).min())
+def _span(shape: Shape, camera: Camera) -> tuple[float, float, float]:
+    """Nearest depth of a shape, and the lowest and highest slope it is seen at."""
+    way = shape.corners() - np.asarray(camera.position, np.float32)
+    depth = way @ f32([np.sin(camera.turn), 0, np.cos(camera.turn)])
+    if depth.min() < NEAR:  # beside or behind the camera: it may be anywhere
+        return float(depth.min()), -np.inf, np.inf
+    slope = way[:, 1] / depth
+    return float(depth.min()), float(slope.min()), float(slope.max())
 
 
 def _strip(world: World, rays: Rays, order: list[int]) -> Floats:
+    """Radiance [rows, columns, 3] along the rays, of the shapes listed nearest first."""
     depth = np.full((rays.dy.size, rays.dx.size), np.inf, np.float32)
     image = np.empty((*depth.shape, 3), np.float32)
     for i in order:
         hits = world.shapes[i].hit(rays, depth)
         if hits is not None:
-            depth[hits.rows, hits.columns] = hits.depth
-            image[hits.rows, hits.columns] = _shade(world, rays, i, hits)
-    rows, columns = np.nonzero(np.isinf(depth))
-    if rows.size:
-        image[rows, columns] = world.outside.at(
-            rays.dx[columns] / rays.dz[columns], rays.dy[rows] / rays.dz[columns]
-        )
+            depth.reshape(-1)[hits.pixels] = hits.depth
+            image.reshape(-1, 3)[hits.pixels] = _shade(world, rays, i, hits)
+    sky = np.flatnonzero(np.isinf(depth))
+    if sky.size:
+        rows, columns = sky // rays.dx.size, sky % rays.dx.size
+        view = world.outside.at(rays.dx[columns] / rays.dz[columns], rays.dy[rows] / rays.dz[columns])
+        image.reshape(-1, 3)[sky] = view
     return image
 
 
 def _shade(world: World, rays: Rays, i: int, hits: Hits) -> Floats:
     """Radiance [n, 3] of the hits on shape `i`."""
-    shape, baked = world.shapes[i], world.lights[i]
-    material = shape.material
-    rows, columns = baked.shape[:2]
-    border = cv2.BORDER_WRAP if isinstance(shape, Round) else cv2.BORDER_REPLICATE
-    light = lookup(
-        baked,
-        hits.u_light * columns - 0.5,
-        hits.v_light * (rows - 1) if isinstance(shape, Round) else hits.v_light * rows - 0.5,
-        border,
-    )
-    sun = world.light.sun_on(hits.point, hits.normal)
-    lit = np.flatnonzero(sun > 0)
-    light[lit] += sun[lit, None] * world.light.sunlight
+    shape, material = world.shapes[i], world.shapes[i].material
+    light = _baked(world.lights[i], shape, hits)
+    lit, share = world.light.sun_on(hits.point, hits.normal)
+    light[lit] += share[:, None] * world.light.sunlight
     radiance = material.surface(hits.u, hits.v) * light
+    if material.stuffed and isinstance(shape, Flat):
+        from_edge = np.minimum(
+            np.minimum(hits.u - shape.low[0], shape.high[0] - hits.u),
+            np.minimum(hits.v - shape.low[1], shape.high[1] - hits.v),
+        )
+        radiance *= (1 - 0.55 * np.exp(-from_edge / material.stuffed))[:, None]
     if material.gloss > 0:
-        radiance += _mirrored(world, rays, hits, shape)
+        radiance += _mirrored(world, rays, hits, material)
     if material.glow is not None:
         radiance += material.glow(hits.u, hits.v)
     return np.asarray(radiance)
 
 
-def _mirrored(world: World, rays: Rays, hits: Hits, shape: Flat | Round) -> Floats:
-    """The window mirrored in a varnished or glazed surface, by Schlick's approximation of Fresnel."""
+def _baked(baked: Floats, shape: Shape, hits: Hits) -> Floats:
+    """The shape's soft light at the hits: [n, 3]."""
+    rows, columns = baked.shape[:2]
+    if isinstance(shape, Flat):
+        return lookup(baked, hits.u_light * columns - 0.5, hits.v_light * rows - 0.5, cv2.BORDER_REPLICATE)
+    # Around the axis the table wraps; up the wall it must not.
+    return lookup(baked, hits.u_light * columns - 0.5, hits.v_light * (rows - 1))
+
+
+def _mirrored(world: World, rays: Rays, hits: Hits, material: Material) -> Floats:
+    """The window mirrored in a varnished or glazed surface: Fresnel's law in the manner of Schlick."""
     way = np.stack([rays.dx[hits.columns], rays.dy[hits.rows], rays.dz[hits.columns]])
     along = (way * hits.normal).sum(axis=0)
     cosine = -along / np.sqrt((way**2).sum(axis=0))
     back = way - 2 * along * hits.normal
-    gloss, blur = shape.material.gloss, shape.material.blur
-    share = gloss + (1 - gloss) * np.clip(1 - cosine, 0, 1) ** 5
+    gloss, blur = material.gloss, material.blur
+    # Rough mirrors are dim, and gain less towards grazing than Schlick's smooth ones.
+    share = gloss * (1 + 14 * np.clip(1 - cosine, 0, 1) ** 5) / (1 + 5 * blur)
     light = world.light
     ahead = np.maximum(back[2], 1e-4)
     far = (light.pane - hits.point[2]) / ahead

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.interior.textures import Floats, Surface
+from models.interior.textures import Floats, Surface, f32
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.int64]
 Vector = tuple[float, float, float]
 NEAR = 0.05  # m: nothing is nearer to the camera
+PLANES = ((2, 1), (0, 2), (0, 1))  # the axes of u and v on a rectangle across x, y or z
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class Material:
     """How a surface answers light."""
 
     surface: Surface  # diffuse reflectance at (u, v)
-    mean: Vector  # of the surface, for the light it passes on
-    gloss: float = 0.0  # share of light mirrored head-on; Fresnel adds the rest towards grazing
+    gloss: float = 0.0  # share of light mirrored head-on; up to fifteen times that at grazing angles
     blur: float = 0.05  # tangent: how much the mirrored window is smeared
     glow: Surface | None = None  # own radiance at (u, v)
     solid: Callable[[Floats, Floats], Mask] | None = None  # False where the surface has holes
+    stuffed: float = 0.0  # m: how far from its edges a cushion curves away from the light
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Rays:
 class Hits:
     """Where a shape is the nearest thing so far: flat arrays over n pixels of the block."""
 
+    pixels: Index  # row · columns + column
     rows: Index
     columns: Index
     depth: Floats
@@ -69,63 +71,81 @@ class Flat:
 
     def grid(self, spacing: float) -> tuple[Floats, Floats]:
         """Points [rows, columns, 3] to bake light at, and their normals."""
-        size = [max(2, min(72, round((b - a) / spacing))) for a, b in zip(self.low, self.high, strict=True)]
+        size = [max(2, min(64, round((b - a) / spacing))) for a, b in zip(self.low, self.high, strict=True)]
         u, v = (
             a + (np.arange(n, dtype=np.float32) + 0.5) / n * (b - a)
             for a, b, n in zip(self.low, self.high, size, strict=True)
         )
         points = np.empty((size[1], size[0], 3), np.float32)
-        first, second = ((2, 1), (0, 2), (0, 1))[self.axis]
+        first, second = PLANES[self.axis]
         points[..., self.axis], points[..., first], points[..., second] = self.at, u, v[:, None]
         normals = np.zeros_like(points)
         normals[..., self.axis] = self.sign
         return points, normals
 
+    def corners(self) -> Floats:  # [n, 3]
+        points = np.empty((4, 3), np.float32)
+        first, second = PLANES[self.axis]
+        points[:, self.axis] = self.at
+        points[:, first] = self.low[0], self.high[0], self.low[0], self.high[0]
+        points[:, second] = self.low[1], self.low[1], self.high[1], self.high[1]
+        return points
+
     def hit(self, rays: Rays, depth: Floats) -> Hits | None:
-        origin = rays.origin
-        if self.axis == 1:
-            with np.errstate(divide="ignore"):
-                t = np.broadcast_to(((self.at - origin[1]) / rays.dy)[:, None], depth.shape)
-            inside = (t[:, 0] > NEAR) & np.isfinite(t[:, 0])
-            r0, r1 = _extent(inside)
-            c0, c1 = 0, depth.shape[1]
-            t = t[r0:r1]
-            u, v = origin[0] + t * rays.dx, origin[2] + t * rays.dz
-        else:
-            d, e, other = (rays.dx, rays.dz, 2) if self.axis == 0 else (rays.dz, rays.dx, 0)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                line = (self.at - origin[self.axis]) / d
-                across = origin[other] + line * e
-                inside = (line > NEAR) & (across >= self.low[0]) & (across < self.high[0])
-            c0, c1 = _extent(inside)
-            r0, r1 = 0, depth.shape[0]
-            t = np.broadcast_to(line[c0:c1], (r1, c1 - c0))
-            u, v = np.broadcast_to(across[c0:c1], t.shape), origin[1] + t * rays.dy[:, None]
+        """Hits nearer than `depth` [rows, columns]. The slopes of the edges decide, nothing is multiplied."""
+        first, second = PLANES[self.axis]
+        (u0, u1), (v0, v1) = (
+            (self.low[i] - rays.origin[axis], self.high[i] - rays.origin[axis])
+            for i, axis in enumerate((first, second))
+        )
+        distance = np.float32(self.at - rays.origin[self.axis])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.axis == 1:
+                t = distance / rays.dy
+                r0, r1 = _extent((t > NEAR) & (t < 1e4))
+                c0, c1 = 0, rays.dx.size
+                near = t[r0:r1, None]
+                mask = (rays.dx >= u0 / near) & (rays.dx < u1 / near)
+                mask &= (rays.dz >= v0 / near) & (rays.dz < v1 / near)
+            else:
+                t = distance / (rays.dx if self.axis == 0 else rays.dz)
+                across = t * (rays.dz if self.axis == 0 else rays.dx)
+                c0, c1 = _extent((t > NEAR) & (across >= u0) & (across < u1))
+                r0, r1 = 0, rays.dy.size
+                near = t[c0:c1]
+                mask = (rays.dy[:, None] >= v0 / near) & (rays.dy[:, None] < v1 / near)
         if r0 == r1 or c0 == c1:
             return None
-        mask = (t < depth[r0:r1, c0:c1]) & (v >= self.low[1]) & (v < self.high[1])
-        mask &= (u >= self.low[0]) & (u < self.high[0])
-        if self.material.solid is not None:
-            chosen = np.flatnonzero(mask)
-            mask.reshape(-1)[chosen] = self.material.solid(u[mask], v[mask])
-        rows, columns = np.nonzero(mask)
-        if not rows.size:
-            return None
-        return self._hits(rows + r0, columns + c0, t[mask], u[mask], v[mask])
+        mask &= near < depth[r0:r1, c0:c1]
+        chosen = np.flatnonzero(mask)
+        return self._hits(rays, chosen // (c1 - c0) + r0, chosen % (c1 - c0) + c0, t) if chosen.size else None
 
-    def _hits(self, rows: Index, columns: Index, t: Floats, u: Floats, v: Floats) -> Hits:
+    def _hits(self, rays: Rays, rows: Index, columns: Index, t: Floats) -> Hits | None:
+        t = t[rows if self.axis == 1 else columns]
+        x, z = rays.origin[0] + t * rays.dx[columns], rays.origin[2] + t * rays.dz[columns]
+        if self.axis == 1:
+            u, v = x, z
+        else:
+            u, v = (z if self.axis == 0 else x), rays.origin[1] + t * rays.dy[rows]
+        if self.material.solid is not None:
+            kept = np.flatnonzero(self.material.solid(u, v))
+            if not kept.size:
+                return None
+            rows, columns = rows[kept], columns[kept]
+            t, u, v = t[kept], u[kept], v[kept]
         point = np.empty((3, t.size), np.float32)
-        first, second = ((2, 1), (0, 2), (0, 1))[self.axis]
+        first, second = PLANES[self.axis]
         point[self.axis], point[first], point[second] = self.at, u, v
         normal = np.zeros((3, 1), np.float32)
         normal[self.axis] = self.sign
         u_light, v_light = ((w - a) / (b - a) for w, a, b in zip((u, v), self.low, self.high, strict=True))
-        return Hits(rows, columns, t, u, v, point, normal, u_light, v_light)
+        pixels = rows * rays.dx.size + columns
+        return Hits(pixels, rows, columns, t, u, v, point, normal, u_light, v_light)
 
 
 @dataclass(frozen=True)
 class Round:
-    """A vessel around a vertical axis: radius² = a + b·h + c·h² at height h above its foot; its top is open."""
+    """A vessel around a vertical axis: radius² = a + b·h + c·h² at height h above its foot; open on top."""
 
     foot: Vector
     height: float
@@ -152,7 +172,13 @@ class Round:
         points = np.stack([radius * np.cos(turn), h + 0 * turn, radius * np.sin(turn)], axis=-1)
         return (points + np.asarray(self.foot)).astype(np.float32), normals.astype(np.float32)
 
+    def corners(self) -> Floats:  # [n, 3]
+        x, y, z = self.foot
+        r, top = self.reach, y + self.height
+        return f32([[x + i, h, z + k] for i in (-r, r) for h in (y, top) for k in (-r, r)])
+
     def hit(self, rays: Rays, depth: Floats) -> Hits | None:
+        """Hits nearer than `depth` [rows, columns], the far wall seen over the rim included."""
         ox, oy, oz = (o - f for o, f in zip(rays.origin, self.foot, strict=True))
         dx, dz = rays.dx, rays.dz
         square = dx * dx + dz * dz
@@ -198,6 +224,7 @@ class Round:
         normal *= side / np.maximum(np.sqrt((normal**2).sum(axis=0)), 1e-9)
         turn = np.arctan2(local[2], local[0]).astype(np.float32)
         return Hits(
+            rows * rays.dx.size + columns,
             rows,
             columns,
             t,
@@ -225,12 +252,11 @@ def box(
     """The faces of a box that can be seen from `eye`."""
     faces = []
     for axis in range(3):
-        first, second = ((2, 1), (0, 2), (0, 1))[axis]
+        first, second = PLANES[axis]
         for at, sign in ((low[axis], -1), (high[axis], 1)):
             if (eye[axis] - at) * sign > 0:
-                cover = top if top is not None and axis == 1 else material
                 faces.append(
-                    Flat(axis, at, (low[first], low[second]), (high[first], high[second]), sign, cover)
+                    Flat(axis, at, (low[first], low[second]), (high[first], high[second]), sign, material)
                 )
     return faces
 

@@ -76,11 +76,13 @@ def _tileable_noise(rng: np.random.Generator, size: int, slope: float) -> Floats
     frequency[0, 0] = np.inf  # no mean
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / frequency**slope
     noise = np.fft.irfft2(spectrum, (size, size))
-    return (noise / noise.std()).astype(np.float32)
+    return f32(noise / noise.std())
 
 
 def _print(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     """A page of made-up words, 0 or 1 before antialiasing."""
+    if size < 256:  # too small to read: a grey like that of print
+        return (255 * (rng.random((size, size)) < 0.2)).astype(np.uint8)
     page = np.zeros((size, size), np.uint8)
     letters = np.array(list("aaeeeiioouunnrrttsslldmmpcgbvfh"))
     line = size / 24
@@ -95,7 +97,7 @@ def _print(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
 
 
 def _tinted(tone: Floats, colour: Colour) -> Floats:
-    return np.clip(tone[:, None] * f32(colour), 0.004, 0.92)
+    return np.asarray(np.clip(tone[:, None] * f32(colour), 0.004, 0.92))
 
 
 def plain(colour: Colour) -> Surface:
@@ -219,7 +221,7 @@ def page(tex: Textures, colour: Colour, per_metre: float, middle: float) -> Surf
     def surface(u: Floats, v: Floats) -> Floats:
         from_fold = np.abs(u - middle)
         ink = tex.marks(u, -v, per_metre) / 255
-        ink *= (from_fold > 0.018) & (from_fold < 0.128)
+        ink *= 0.75 * ((from_fold > 0.018) & (from_fold < 0.128))
         tone = (1 - 0.85 * ink) * (1 - 0.5 * np.exp(-from_fold / 0.012))
         return _tinted(tone * (1 + 0.015 * tex.grain(u, v, 3)), colour)
 
