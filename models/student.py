@@ -109,7 +109,8 @@ def merged_statistics(thumbs: Tensor, grid: Tensor, bins: int) -> Tensor:
 
     The LUT corrects the level of m (eq. 2), so z has to know m and not the exposures alone.
     """
-    small = F.avg_pool2d(thumbs.flatten(0, 1), 4).unflatten(0, thumbs.shape[:2])
+    pooled = F.avg_pool2d(thumbs.flatten(0, 1), 4)
+    small = pooled.reshape(*thumbs.shape[:2], *pooled.shape[1:])
     merged = merge(small, slice_weights(grid, luma_of(small)))
     histogram = 4 * luma_tents(luma_of(merged), bins).mean((2, 3))
     return torch.cat((histogram, merged.mean((2, 3))), 1)

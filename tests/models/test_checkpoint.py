@@ -75,6 +75,14 @@ def test_an_unknown_configuration_key_is_refused(saved):
         load_student(saved)
 
 
+def test_an_incomplete_configuration_is_refused(saved):
+    config = TINY.to_json()
+    del config["merged_bins"]
+    edit(saved, config=config)
+    with pytest.raises(ValueError, match="incomplete"):
+        load_student(saved)
+
+
 def test_tensors_of_another_shape_are_refused(saved):
     edit(saved, config=TINY.to_json() | {"blocks": 2})
     with pytest.raises(ValueError, match=r"do not fit.*blocks\.1"):

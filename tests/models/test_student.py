@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.config import MAX_PARAMETERS, ConfigError, StudentConfig
-from models.student import Student, luma_tents, parameter_count, splat
+from models.student import Student, luma_tents, merged_statistics, parameter_count, splat
 
 TINY = StudentConfig(
     thumb=32, luma_bins=4, grid_rows=4, grid_cols=4, width=8, blocks=2, latent=6, lut_hidden=8
@@ -95,3 +95,17 @@ def test_unknown_configuration_keys_are_an_error_that_names_them():
 
 def test_configuration_survives_json():
     assert StudentConfig.from_json(TINY.to_json()) == TINY
+
+
+def test_the_code_sees_what_the_weights_merge():
+    """With all weight on one frame, the statistics are those of that frame."""
+    thumbs = torch.stack((torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)), 1)
+    grid = torch.stack((torch.full((1, 4, 4, 4), 1e-6), torch.ones(1, 4, 4, 4)), 1)
+    statistics = merged_statistics(thumbs, grid, 4)
+    assert torch.allclose(statistics, torch.tensor([[0, 0, 0, 4.0, 1, 1, 1]]), atol=1e-3)
+
+
+def test_a_student_may_do_without_the_merged_histogram():
+    config = StudentConfig.from_json(TINY.to_json() | {"merged_bins": 0})
+    assert parameter_count(Student(config)) < parameter_count(Student(TINY))
+    assert Student(config)(torch.rand(1, 2, 3, 32, 32))[1].shape == (1, 6)

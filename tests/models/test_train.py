@@ -226,3 +226,35 @@ def test_auto_takes_what_the_machine_has_and_a_missing_gpu_is_an_error(monkeypat
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto") == torch.device("cuda")
+
+
+def test_a_student_that_sees_more_starts_where_the_smaller_one_was():
+    small = TrainConfig.from_json(TINY.to_json() | {"student": STUDENT.to_json() | {"merged_bins": 0}})
+    first, second = Trainer(small, CPU), Trainer(TINY, CPU)
+    torch.nn.init.normal_(first.student.head.weight)
+    torch.nn.init.normal_(first.student.implicit_lut.offset.weight)
+    second.start_from(first.student)
+    thumbs = torch.rand(1, 3, 3, 32, 32)
+    for ours, theirs in zip(second.student(thumbs), first.student(thumbs), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(second.student.parameters(), second.average.parameters(), strict=True)
+    )
+
+
+def test_weights_that_are_too_large_to_start_from_are_refused():
+    large = TrainConfig.from_json(TINY.to_json() | {"student": STUDENT.to_json() | {"width": 16}})
+    with pytest.raises(ConfigError, match="do not fit"):
+        Trainer(TINY, CPU).start_from(Trainer(large, CPU).student)
+
+
+def test_the_command_goes_on_from_weights_and_says_from_which(data_folder, recipe, tmp_path):
+    common = ["--data", str(data_folder), "--threads", "1", "--steps", "1", "--config", str(recipe)]
+    assert main([*common, "--output", str(tmp_path / "one")]) == 0
+    first = tmp_path / "one" / "student.safetensors"
+    assert main([*common, "--output", str(tmp_path / "two"), "--init", str(first)]) == 0
+    card = json.loads((tmp_path / "two" / "student.json").read_text())
+    assert (
+        card["provenance"]["init"]["sha256"] == json.loads(first.with_suffix(".json").read_text())["sha256"]
+    )
