@@ -89,6 +89,13 @@ def quiet_logs(verbose: bool) -> None:
     logging.getLogger("lutfuse").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
+def lut(argv: Sequence[str]) -> int:
+    """`lutfuse lut`: one bracket's LUT as a `.cube`."""
+    from pipeline.lut import main
+
+    return main(argv)
+
+
 def demo(argv: Sequence[str]) -> int:
     """`lutfuse demo`: writes the synthesised bracket."""
     from transforms.demo import main
@@ -119,6 +126,7 @@ def bench(argv: Sequence[str]) -> int:
 
 COMMANDS = {
     "fuse": (fuse, "fuse brackets into images"),
+    "lut": (lut, "write the LUT of one bracket as a .cube, for grading tools"),
     "demo": (demo, "write a synthesised bracket with its reference"),
     "train": (train, "train a model on brackets of your own"),
     "evaluate": (evaluate, "measure quality on a set of brackets"),

@@ -81,7 +81,7 @@ def _first_checked(config: JobConfig) -> Iterator[Bracket]:
         brackets = discovery.find_brackets(
             config.source,
             reference=config.reference,
-            exclude=storage.join(config.fuse.output, "fused"),
+            exclude=[storage.join(config.fuse.output, folder) for folder in ("fused", "merge")],
             group=grouping(config),
         )
         first = next(brackets, None)
@@ -117,9 +117,10 @@ def _dry_run(config: JobConfig, brackets: Iterator[Bracket], console: Console) -
 
 def describe(config: JobConfig) -> dict[str, Any]:
     """The resolved configuration as plain JSON values."""
-    look = config.fuse.look
-    shown: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None)))
-    fuse: dict[str, Any] = shown.pop("fuse") | {"look": look and {"name": look.name, "digest": look.digest()}}
+    look, luts = config.fuse.look, config.fuse.luts
+    shown: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None, luts=None)))
+    fuse: dict[str, Any] = shown.pop("fuse")
+    fuse |= {"look": look and {"name": look.name, "digest": look.digest()}, "luts": luts and luts.uri}
     return {"input": shown.pop("source")} | shown | fuse
 
 

@@ -7,23 +7,22 @@ value, the rule and the remedy.
 import argparse
 import hashlib
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from models.looks import PRESETS, Look, LookError, load_look, load_preset
+from pipeline.editing import add_editing_arguments, editing_fields, lut_size
+from pipeline.usage import UsageError as UsageError
+from pipeline.usage import absolute, existing_weights
 from transforms import storage
-from transforms.arguments import positive, share, whole_number
+from transforms.arguments import positive, whole_number
 from transforms.exif_groups import GAP_S
 from transforms.image_io import DecodeLimits
 from transforms.outputs import EXTENSIONS, FuseOptions
 
-LUT_SIZES = (2, 129)
 _WILDCARDS = re.compile(r"[*?\[\]]")
-
-
-class UsageError(ValueError):
-    """Wrong usage: the command ends with exit code 2 and this message."""
+_ACCELERATOR = re.compile(
+    r"type:[a-z0-9-]+;count:[1-9]\d*(;machine_type:[a-z0-9-]+)?;install-nvidia-driver(:[\w.-]+)?"
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class JobConfig:
       dry_run: only show what would be done.
       verbose: show tracebacks and Beam's log.
       beam_args: options that belong to Beam.
+      hints: resources the heavy step asks of its workers, by Beam's names.
     """
 
     source: str
@@ -52,6 +52,7 @@ class JobConfig:
     dry_run: bool
     verbose: bool
     beam_args: tuple[str, ...]
+    hints: dict[str, str] = field(default_factory=dict)
 
     @property
     def manifest_uri(self) -> str:
@@ -104,22 +105,10 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     picture = parser.add_argument_group("picture")
     picture.add_argument(
         "--lut-size",
-        type=whole_number(*LUT_SIZES),
+        type=lut_size,
         default=33,
         metavar="N",
         help="nodes along each axis of the 3D LUT, 2 to 129 (default: %(default)s)",
-    )
-    picture.add_argument(
-        "--look",
-        metavar="FILE",
-        help=f"look to put on every picture: a .json look, a .cube LUT, or one of {', '.join(PRESETS)}",
-    )
-    picture.add_argument(
-        "--strength",
-        type=share,
-        default=1.0,
-        metavar="S",
-        help="how far the look is applied, 0 to 1 (default: %(default)g)",
     )
     picture.add_argument(
         "--format",
@@ -134,6 +123,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="Q",
         help="JPEG quality, 1 to 100 (default: %(default)s)",
     )
+    add_editing_arguments(parser)
     run = parser.add_argument_group("run")
     run.add_argument(
         "--device",
@@ -159,6 +149,43 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the resolved configuration and the number of brackets; write nothing",
     )
     run.add_argument("-v", "--verbose", action="store_true", help="show Beam's log, and tracebacks of errors")
+    _add_worker_arguments(parser)
+
+
+def _add_worker_arguments(parser: argparse.ArgumentParser) -> None:
+    workers = parser.add_argument_group("workers that fuse (Dataflow and other remote runners)")
+    workers.add_argument(
+        "--accelerator",
+        type=accelerator,
+        metavar="GPU",
+        help="GPU of each worker: a type such as nvidia-l4, or Beam's whole hint, "
+        "'type:nvidia-l4;count:1;machine_type:g2-standard-8;install-nvidia-driver:5xx'",
+    )
+    workers.add_argument("--min-ram", type=positive, metavar="GB", help="least memory of a worker, in GB")
+    workers.add_argument(
+        "--cpu-count", type=whole_number(1, 1024), metavar="N", help="least CPUs of a worker, 1 to 1024"
+    )
+
+
+def accelerator(text: str) -> str:
+    """An argparse type for Beam's accelerator hint; a bare GPU type stands for one with its driver."""
+    # 5xx: a driver for CUDA 12, which the kernel is built with.
+    hint = text if ";" in text else f"type:{text};count:1;install-nvidia-driver:5xx"
+    if not _ACCELERATOR.fullmatch(hint):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no GPU; give a type such as nvidia-l4 or type:…;count:…[;machine_type:…];"
+            "install-nvidia-driver[:5xx]"
+        )
+    return hint
+
+
+def _hints(args: argparse.Namespace) -> dict[str, str]:
+    asked = {
+        "accelerator": args.accelerator,
+        "min_ram": args.min_ram and f"{args.min_ram:g}GB",
+        "cpu_count": args.cpu_count and str(args.cpu_count),
+    }
+    return {name: value for name, value in asked.items() if value}
 
 
 def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
@@ -167,7 +194,7 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
     Raises:
       UsageError: an option that argparse alone could not judge is wrong.
     """
-    source, output = _absolute(args.input), _absolute(args.output)
+    source, output = absolute(args.input), absolute(args.output)
     if _WILDCARDS.search(output):
         raise UsageError(f"--output {args.output}: wildcard characters are not allowed; choose a plain name")
     if not args.reference.strip() or "/" in args.reference:
@@ -177,12 +204,11 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         image_format=args.format,
         quality=args.quality,
         lut_size=args.lut_size,
-        look=_read_look(args.look),
-        strength=args.strength,
         device=args.device,
         overwrite=args.overwrite,
-        weights=_existing_weights(args.weights),
+        weights=existing_weights(args.weights),
         limits=DecodeLimits(max_megapixels=args.max_megapixels),
+        **editing_fields(args),
     )
     identity = "\n".join((source, args.group_by, str(args.exif_gap), args.reference))
     job_id = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:12]
@@ -196,36 +222,8 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         dry_run=args.dry_run,
         verbose=args.verbose,
         beam_args=tuple(beam_args),
+        hints=_hints(args),
     )
-
-
-def _absolute(uri: str) -> str:
-    # Workers may run in another folder than the launcher.
-    return str(Path(uri).absolute()) if storage.is_local(uri) else uri.rstrip("/")
-
-
-def _existing_weights(path: str | None) -> str | None:
-    if path is None:
-        return None
-    for file in (Path(path), Path(path).with_suffix(".json")):
-        if not file.is_file():
-            raise UsageError(
-                f"--weights {path}: {file} is missing; name a .safetensors file and keep its JSON beside it"
-            )
-    return _absolute(path)
-
-
-def _read_look(uri: str | None) -> Look | None:
-    if uri is None:
-        return None
-    if uri in PRESETS:
-        return load_preset(uri)
-    try:
-        return load_look(storage.read_bytes(_absolute(uri)), name=storage.basename(uri))
-    except OSError as error:
-        raise UsageError(f"--look {uri}: cannot be read ({storage.explain(error)})") from None
-    except LookError as error:
-        raise UsageError(f"--look {error}") from None
 
 
 def check_beam_args(beam_args: list[str]) -> None:

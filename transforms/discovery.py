@@ -45,7 +45,7 @@ def find_brackets(
     source: str,
     *,
     reference: str = "reference",
-    exclude: str | None = None,
+    exclude: Iterable[str] = (),
     group: Grouping = group_by_folder,
 ) -> Iterator[Bracket]:
     """All brackets of `source`, judged, in an order that depends on names alone.
@@ -53,7 +53,7 @@ def find_brackets(
     Args:
       source: a folder (searched to any depth), a glob, or a manifest; local, `gs://` or `s3://`.
       reference: stem of reference images.
-      exclude: folder whose files are never inputs (the job's own output).
+      exclude: folders whose files are never inputs (the job's own output).
       group: how files become brackets: `group_by_folder`, or `group_by_exif`.
 
     Raises:
@@ -67,8 +67,8 @@ def find_brackets(
     else:
         _require_existing(source)
         root, files = source.rstrip("/") or "/", storage.list_files(source)
-    own = None if exclude is None else exclude.rstrip("/") + "/"
-    images = (uri for uri in files if is_image(uri) and not (own and uri.startswith(own)))
+    own = tuple(folder.rstrip("/") + "/" for folder in exclude)
+    images = (uri for uri in files if is_image(uri) and not uri.startswith(own))
     return judged(group(images, root, reference))
 
 

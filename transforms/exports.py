@@ -101,7 +101,7 @@ def merge(frames: list[Pixels], edit: Edit, *, device: str) -> Pixels:
     return fuse([deepened(frames[i]) for i in edit.order], edit.grid, _IDENTITY, device=device)
 
 
-def merge_tiff(merged: Pixels, like: image_io.DecodedImage, comment: str) -> bytes:
+def merge_tiff(merged: Pixels, like: image_io.DecodedImage, comment: str | None = None) -> bytes:
     """The merged image as a 16-bit TIFF with the profile and EXIF of an exposure."""
     height, width = merged.shape[:2]
     exif = image_io.carry_exif(like.exif, width, height)

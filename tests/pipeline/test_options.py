@@ -10,7 +10,6 @@ from pipeline.options import (
     check_beam_args,
     positive,
     resolve,
-    share,
     whole_number,
 )
 
@@ -72,26 +71,6 @@ def test_wildcards_in_the_output_are_refused():
 def test_a_reference_that_is_no_file_name_is_refused(name):
     with pytest.raises(UsageError, match="--reference"):
         parse("--reference", name)
-
-
-def test_a_look_that_cannot_be_read_is_refused_with_its_flag():
-    with pytest.raises(UsageError, match="--look .*none.cube: cannot be read"):
-        parse("--look", "none.cube")
-
-
-def test_a_look_is_a_preset_or_a_file_and_a_bad_one_is_refused_before_any_work(tmp_path):
-    assert parse("--look", "warm").fuse.look.name == "warm"
-    (tmp_path / "mine.json").write_text('{"exposure": 0.5}')
-    assert parse("--look", f"{tmp_path}/mine.json", "--strength", "0.5").fuse.look.name == "mine.json"
-    (tmp_path / "bad.json").write_text('{"exposur": 0.5}')
-    with pytest.raises(UsageError, match="--look bad.json.*exposur"):
-        parse("--look", f"{tmp_path}/bad.json")
-
-
-@pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "x"])
-def test_a_strength_outside_0_to_1_is_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError):
-        share(text)
 
 
 def test_weights_that_are_not_there_are_refused_with_their_flag():

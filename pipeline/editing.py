@@ -1,0 +1,142 @@
+"""Options of editable mode, looks and LUTs that come and go, to checked fields of `FuseOptions`."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+from models.cube import MAX_BYTES, MAX_SIZE, MIN_SIZE, CubeError, read_cube
+from models.looks import PRESETS, Look, LookError, load_look, load_preset
+from pipeline.usage import UsageError, absolute
+from transforms import storage
+from transforms.arguments import share, whole_number
+from transforms.outputs import GivenLuts
+
+WIDELY_READ = 65  # nodes an axis; fewer tools take more
+
+_log = logging.getLogger("lutfuse")
+
+
+def lut_size(text: str) -> int:
+    """An argparse type for the size of a LUT, with the reason for its upper end."""
+    try:
+        return whole_number(MIN_SIZE, MAX_SIZE)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error} (at {MAX_SIZE} a LUT has 2.1 million nodes, and OpenColorIO takes no larger one)"
+        ) from None
+
+
+def warn_of_size(flag: str, size: int) -> None:
+    """Say that a LUT of that size may be refused where it is going."""
+    if size > WIDELY_READ:
+        _log.warning(
+            "%s %d: many grading tools refuse LUTs of more than %d nodes an axis", flag, size, WIDELY_READ
+        )
+
+
+def add_look_arguments(group: argparse._ArgumentGroup) -> None:
+    """--look and --strength."""
+    group.add_argument(
+        "--look",
+        metavar="FILE",
+        help=f"look to put on every picture: a .json look, a .cube LUT, or one of {', '.join(PRESETS)}",
+    )
+    group.add_argument(
+        "--strength", type=share, metavar="S", help="how far the look is applied, 0 to 1 (default: 1)"
+    )
+
+
+def add_editing_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `lutfuse fuse` that edit, or hand out what can be edited elsewhere."""
+    group = parser.add_argument_group("editing")
+    add_look_arguments(group)
+    group.add_argument(
+        "--luts",
+        metavar="PATH",
+        help="LUTs in place of the predicted ones: a folder with a GROUP_ID.cube for every bracket, or one "
+        ".cube for all; of a look only balance and detail are applied then, for its colours are in the LUT",
+    )
+    group.add_argument(
+        "--export-luts",
+        action="store_true",
+        help="write the LUT of each bracket, with the look, to luts/GROUP_ID.cube; one that was edited is "
+        "kept, unless --overwrite is given",
+    )
+    group.add_argument(
+        "--export-merge",
+        action="store_true",
+        help="write the merged image that each LUT acts on to merge/GROUP_ID.tif, 16 bit",
+    )
+
+
+def editing_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """Fields of `FuseOptions`, checked against each other.
+
+    Raises:
+      UsageError: a file cannot be used, or options contradict each other.
+    """
+    look, strength = read_look(args)
+    if args.luts is not None:
+        _check_with_luts(args, look and look.at_strength(strength))
+    if args.export_luts:
+        warn_of_size("--lut-size", args.lut_size)
+    return {
+        "look": look,
+        "strength": strength,
+        "luts": None if args.luts is None else read_luts(args.luts),
+        "export_luts": args.export_luts,
+        "export_merge": args.export_merge,
+    }
+
+
+def _check_with_luts(args: argparse.Namespace, look: Look | None) -> None:
+    if args.export_luts:
+        raise UsageError(
+            f"--export-luts: with --luts {args.luts} no LUT is predicted, so none is exported; leave one out"
+        )
+    if look is not None and look.changes_colours() and not (look.balance or look.detail):
+        raise UsageError(
+            f"--look {args.look}: its colours have no effect, because --luts {args.luts} takes the place of "
+            "LUT and look; leave it out, or export with the look and edit that"
+        )
+
+
+def read_look(args: argparse.Namespace) -> tuple[Look | None, float]:
+    """The look of --look, or None, and the factor on its strength."""
+    if args.look is None and args.strength is not None:
+        raise UsageError(
+            f"--strength {args.strength:g}: acts on a look and there is none; add --look or leave it out"
+        )
+    strength = 1.0 if args.strength is None else args.strength
+    if args.look is None or args.look in PRESETS:
+        return None if args.look is None else load_preset(args.look), strength
+    try:
+        return load_look(_read("--look", args.look), name=storage.basename(args.look)), strength
+    except LookError as error:
+        raise UsageError(f"--look {error}") from None
+
+
+def read_luts(path: str) -> GivenLuts:
+    """What --luts names: a folder, taken as it is, or one `.cube`, read now."""
+    uri = absolute(path)
+    local = Path(uri) if storage.is_local(uri) else None
+    if local.is_file() if local else uri.lower().endswith(".cube"):
+        try:
+            return GivenLuts(uri, read_cube(_read("--luts", path), name=storage.basename(uri)))
+        except CubeError as error:
+            raise UsageError(f"--luts {error}") from None
+    if local and next(local.rglob("*.cube"), None) is None:
+        what = "holds no .cube" if local.is_dir() else "no such folder or file"
+        raise UsageError(
+            f"--luts {path}: {what}; give a folder with a GROUP_ID.cube for every bracket, as --export-luts "
+            "writes it, or one .cube for all"
+        )
+    return GivenLuts(uri)
+
+
+def _read(flag: str, path: str) -> bytes:
+    try:
+        return storage.read_bytes(absolute(path), limit=MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{flag} {path}: cannot be read ({storage.explain(error)})") from None

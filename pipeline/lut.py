@@ -1,0 +1,151 @@
+"""`lutfuse lut`: the LUT of one bracket as a `.cube`, to be edited in a grading tool."""
+
+import argparse
+import itertools
+import logging
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.cube import CubeError, write_cube
+from pipeline.editing import add_look_arguments, lut_size, read_look, warn_of_size
+from pipeline.usage import UsageError, absolute, existing_weights
+from transforms import discovery, exports, storage
+from transforms.brackets import Bracket, InputError
+from transforms.outputs import FuseOptions, lut_key
+from transforms.stages import BracketError, Stages
+
+EPILOG = """\
+The LUT acts on the merged image of the bracket, not on camera frames: --export-merge writes that image, for
+the grading tool to show. Put an edited LUT to use with 'lutfuse fuse --luts'.
+
+example:
+  lutfuse lut --input photos/aisle --size 33 --output aisle.cube --export-merge aisle.tif
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of `lutfuse lut`."""
+    parser = argparse.ArgumentParser(
+        prog="lutfuse lut",
+        description="Write the 3D LUT that the model predicts for one bracket as a .cube (Adobe Cube 1.0).",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--input", required=True, metavar="BRACKET", help="folder, or glob, of one bracket")
+    parser.add_argument("--output", required=True, metavar="FILE", help="the .cube to write")
+    parser.add_argument(
+        "--size",
+        type=lut_size,
+        default=33,
+        metavar="N",
+        help="nodes an axis, 2 to 129 (default: %(default)s)",
+    )
+    parser.add_argument("--title", help="title that grading tools show (default: name of the bracket)")
+    parser.add_argument(
+        "--export-merge", metavar="FILE", help="also write the image that the LUT acts on, a 16-bit .tif"
+    )
+    parser.add_argument(
+        "--reference",
+        default="reference",
+        metavar="NAME",
+        help="file name without extension of an image that is no exposure (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="model weights, .safetensors (default: shipped ones)"
+    )
+    add_look_arguments(parser.add_argument_group("look, baked into the LUT"))
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `lutfuse lut ARGV` and returns its exit code."""
+    args = build_parser().parse_args(argv)
+    logging.basicConfig(format="lutfuse lut: %(message)s")
+    try:
+        for uri in write_lut(args):
+            print(f"wrote {uri}")
+    except UsageError as error:
+        print(f"lutfuse lut: {error}", file=sys.stderr)
+        return 2
+    except (BracketError, OSError) as error:
+        print(f"lutfuse lut: {storage.explain(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def write_lut(args: argparse.Namespace) -> list[str]:
+    """Predicts and writes what was asked for; returns the URIs written."""
+    from models.predictor import Predictor
+    from transforms.exposures import read_exposures, same_depth
+    from transforms.fuse import plan_edit
+
+    options, bracket = _checked(args), find_bracket(args.input, args.reference)
+    _check_targets(args, bracket)
+    predictor, stages = Predictor.load(options.weights), Stages()
+    images, _ = read_exposures(bracket, options, stages)
+    edit = plan_edit(same_depth([image.pixels for image in images]), options, predictor, stages)
+    text = exports.cube_text(
+        edit.lut,
+        bracket,
+        model_id=predictor.model_id,
+        look=options.look and options.look.at_strength(options.strength),
+        key=lut_key(bracket, options, predictor.model_id, options.lut_size),
+        title=args.title,
+    )
+    files = {absolute(args.output): text}
+    if args.export_merge:
+        merged = exports.merge([image.pixels for image in images], edit, device="cpu")
+        files[absolute(args.export_merge)] = exports.merge_tiff(merged, images[exports.middle(edit)])
+    for uri, data in files.items():
+        storage.write_bytes(uri, data)
+    return list(files)
+
+
+def find_bracket(source: str, reference: str) -> Bracket:
+    """The one bracket of `source`.
+
+    Raises:
+      UsageError: there is none, more than one, or one that cannot be fused.
+    """
+    try:
+        found = discovery.find_brackets(absolute(source), reference=reference)
+        brackets = list(itertools.islice(found, 4))
+    except InputError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"--input {source}: cannot be listed ({storage.explain(error)})") from None
+    if len(brackets) != 1:
+        names = ", ".join(bracket.group_id for bracket in brackets[:3])
+        held = (
+            f"more than one bracket ({names}{', …' if len(brackets) > 3 else ''})" if names else "no images"
+        )
+        raise UsageError(f"--input {source}: holds {held}; give the folder of one bracket's exposures")
+    if brackets[0].problem:
+        raise UsageError(f"--input {source}: {brackets[0].problem}")
+    return brackets[0]
+
+
+def _checked(args: argparse.Namespace) -> FuseOptions:
+    warn_of_size("--size", args.size)
+    try:
+        write_cube(np.zeros((2, 2, 2, 3), np.float32), title=args.title)
+    except CubeError as error:
+        raise UsageError(f"--title: {error}") from None
+    look, strength = read_look(args)
+    weights = existing_weights(args.weights)
+    return FuseOptions("", lut_size=args.size, look=look, strength=strength, weights=weights)
+
+
+def _check_targets(args: argparse.Namespace, bracket: Bracket) -> None:
+    targets = {
+        "--output": (args.output, (".cube",)),
+        "--export-merge": (args.export_merge, (".tif", ".tiff")),
+    }
+    for flag, (target, suffixes) in targets.items():
+        if target and not target.lower().endswith(suffixes):
+            raise UsageError(f"{flag} {target}: must end in {suffixes[0]}; choose another name")
+        if target and absolute(target) in (*bracket.uris, bracket.reference):
+            raise UsageError(f"{flag} {target}: is a picture of the bracket itself; choose another name")

@@ -1,0 +1,109 @@
+"""The options of editable mode: what they resolve to, and every contradiction with flag, rule and remedy."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from models.cube import write_cube
+from pipeline.editing import lut_size
+from pipeline.job import describe
+from pipeline.options import UsageError, add_fuse_arguments, resolve
+from transforms.arguments import share
+
+
+def parse(*argv):
+    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    add_fuse_arguments(parser)
+    args, rest = parser.parse_known_args(["--input", "in", "--output", "out", *map(str, argv)])
+    return resolve(args, rest)
+
+
+@pytest.fixture
+def luts(tmp_path):
+    (tmp_path / "luts" / "deep").mkdir(parents=True)
+    path = tmp_path / "luts" / "deep" / "scene.cube"
+    path.write_text(write_cube(np.zeros((3, 3, 3, 3), np.float32)))
+    return tmp_path / "luts"
+
+
+def test_nothing_is_edited_or_exported_unless_asked():
+    fuse = parse().fuse
+    assert (fuse.look, fuse.strength, fuse.luts) == (None, 1.0, None)
+    assert (fuse.export_luts, fuse.export_merge) == (False, False)
+    fuse = parse("--export-luts", "--export-merge").fuse
+    assert fuse.export_luts
+    assert fuse.export_merge
+
+
+def test_a_look_is_a_preset_or_a_file_and_a_bad_one_is_refused_before_any_work(tmp_path):
+    assert parse("--look", "warm").fuse.look.name == "warm"
+    (tmp_path / "mine.json").write_text('{"exposure": 0.5}')
+    fuse = parse("--look", f"{tmp_path}/mine.json", "--strength", "0.5").fuse
+    assert (fuse.look.name, fuse.strength) == ("mine.json", 0.5)
+    (tmp_path / "bad.json").write_text('{"exposur": 0.5}')
+    with pytest.raises(UsageError, match="--look bad.json.*exposur"):
+        parse("--look", f"{tmp_path}/bad.json")
+    with pytest.raises(UsageError, match="--look .*none.cube: cannot be read"):
+        parse("--look", "none.cube")
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "x"])
+def test_a_strength_outside_0_to_1_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        share(text)
+
+
+def test_a_strength_of_nothing_is_refused():
+    with pytest.raises(UsageError, match="--strength 0.5: acts on a look.*add --look or leave it out"):
+        parse("--strength", "0.5")
+
+
+def test_luts_are_a_folder_or_one_cube_read_at_once(luts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = parse("--luts", "luts").fuse.luts
+    assert (folder.uri, folder.cube) == (str(luts), None)
+    one = parse("--luts", luts / "deep" / "scene.cube")
+    assert one.fuse.luts.cube.lut.shape == (3, 3, 3, 3)
+    assert json.loads(json.dumps(describe(one)))["luts"] == f"{luts}/deep/scene.cube"
+    assert describe(parse())["luts"] is None
+    assert parse("--luts", "gs://b/luts/").fuse.luts.uri == "gs://b/luts"
+
+
+def test_luts_that_cannot_be_used_are_refused_before_any_work(luts, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.cube").write_text("LUT_3D_SIZE 2\n0 0 zero\n")
+    with pytest.raises(UsageError, match="--luts .*/empty: holds no .cube; give a folder with a GROUP_ID"):
+        parse("--luts", tmp_path / "empty")
+    with pytest.raises(UsageError, match="--luts .*/none: no such folder or file"):
+        parse("--luts", tmp_path / "none")
+    with pytest.raises(UsageError, match="--luts bad.cube, line 2: .*three numbers"):
+        parse("--luts", tmp_path / "bad.cube")
+    with pytest.raises(UsageError, match="--luts file.*cannot be read"):
+        parse("--luts", "file://nowhere/x.cube")
+
+
+def test_exporting_luts_that_were_given_is_refused(luts):
+    with pytest.raises(UsageError, match="--export-luts: with --luts .* leave one out"):
+        parse("--luts", luts, "--export-luts")
+    assert parse("--luts", luts, "--export-merge").fuse.export_merge
+
+
+def test_a_look_that_given_luts_would_leave_without_effect_is_refused(luts):
+    with pytest.raises(UsageError, match="--look warm: its colours have no effect, because --luts"):
+        parse("--luts", luts, "--look", "warm")
+    for look in ("window-pull", "neutral"):
+        assert parse("--luts", luts, "--look", look).fuse.look.name == look
+
+
+def test_sizes_are_2_to_129_with_the_reason_and_large_exports_are_warned_of(caplog):
+    for text in ("1", "130"):
+        with pytest.raises(argparse.ArgumentTypeError, match="choose 2 to 129 .at 129 a LUT has 2.1 million"):
+            lut_size(text)
+    assert (lut_size("2"), lut_size("129")) == (2, 129)
+    parse("--lut-size", "129")
+    parse("--lut-size", "65", "--export-luts")
+    assert caplog.text == ""
+    parse("--lut-size", "66", "--export-luts")
+    assert "--lut-size 66: many grading tools refuse LUTs of more than 65" in caplog.text
