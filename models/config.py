@@ -71,8 +71,8 @@ class TrainConfig:
 
     student: StudentConfig = StudentConfig()
     loss: LossWeights = LossWeights()
-    steps: int = 2600
-    learning_rate: float = 1.2e-3
+    steps: int = 2200
+    learning_rate: float = 1.0e-3
     warmup_steps: int = 150
     weight_decay: float = 1e-3
     average_decay: float = 0.998  # of the exponential moving average, which is what gets saved

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.bracket import LUMA, exposure_order, thumbnail
+from models.bracket import exposure_order, thumbnail
 from models.config import MAX_FRAMES, MIN_FRAMES
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
@@ -38,18 +38,6 @@ def dense_fusion(frames: Sequence[U8]) -> U8:
     """Multi-scale exposure fusion (Mertens et al. 2007) of all frames, [H, W, 3] u8."""
     fused = cv2.createMergeMertens().process(list(frames))
     return np.asarray(np.clip(fused * 255, 0, 255).round(), np.uint8)
-
-
-def stand_in_reference(frames: Sequence[U8]) -> U8:
-    """The dense fusion, half-way to full range: it is faithful but flat, and people pick contrast.
-
-    One affine map for all channels; the ½ % darkest and lightest levels decide it.
-    """
-    fused = dense_fusion(frames).astype(np.float32)
-    low, high = np.percentile(fused @ LUMA, (0.5, 99.5))
-    new_low, new_high = low / 2, (high + 255) / 2
-    gain = (new_high - new_low) / max(high - low, 1)
-    return np.asarray(np.clip((fused - low) * gain + new_low, 0, 255).round(), np.uint8)
 
 
 def read_rgb(path: Path, max_side: int) -> U8:
@@ -95,7 +83,7 @@ def load_scene(folder: Path, max_side: int) -> Scene:
         if reference.shape != frames[0].shape:
             raise ValueError(f"{supplied}: size {reference.shape} is not the frames' {frames[0].shape}")
     elif len(frames) >= MIN_DENSE:
-        reference = stand_in_reference(frames)
+        reference = dense_fusion(frames)
     return Scene(folder.name, folder.name, np.stack(frames), reference)
 
 

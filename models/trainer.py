@@ -56,6 +56,7 @@ class Trainer:
     def train_step(self, real: Sequence[Scene], rendered: Sequence[Scene]) -> dict[str, float]:
         """One update; returns the weighted terms of the loss and their sum."""
         drawn, lut_size = draw_batch(real, rendered, self.config, self.step)
+        torch.manual_seed(self.config.seed + self.step)  # for what the loss draws
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         terms = objective(self.student, collate(drawn, self.device), self.config.loss, lut_size)
