@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from models.config import MAX_PARAMETERS, StudentConfig
+from models.config import MAX_PARAMETERS, ConfigError, StudentConfig
 from models.student import Student, parameter_count
 
 SHIPPED = Path(__file__).parent / "weights" / "lutfuse-student.safetensors"
@@ -87,6 +87,17 @@ def _tensors(content: bytes, path: Path, student: Student) -> dict[str, Tensor]:
         odd = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         raise ValueError(f"{path}: tensors do not fit the configuration: {odd[:4]}; fetch both files again")
     return tensors
+
+
+def output_folder(path: Path) -> Path:
+    """`path`, made if need be; an error names the flag and the remedy."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"--output: {path} cannot be made ({error.strerror}); choose a folder you may write to"
+        ) from None
+    return path
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from models import fusion, metrics
-from models.checkpoint import write_whole
+from models.checkpoint import output_folder, write_whole
 from models.config import MAX_FRAMES, ConfigError
 from models.contact_sheet import contact_sheet
 from models.implicit_lut import check_lut_size
@@ -90,8 +90,7 @@ def _evaluate(args: argparse.Namespace) -> list[Row]:
         "mertens": dense_fusion,
         "average": plain_average,
     }
-    sheets = args.output / "sheets"
-    sheets.mkdir(parents=True, exist_ok=True)
+    sheets = output_folder(args.output / "sheets")
     rows: list[Row] = []
     for root, folder in folders:
         name = folder.relative_to(root).as_posix() if folder != root else folder.name

@@ -17,11 +17,12 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-from models.checkpoint import load_student, save_student
+from models.checkpoint import load_student, output_folder, save_student
 from models.config import ConfigError, TrainConfig
 from models.data import split
 from models.radiance import RADIANCE_SUFFIXES, read_radiance, render_scene
 from models.scenes import Scene, bracket_folders, cached, fingerprint, load_scene
+from models.student import Student
 from models.trainer import Trainer, validate
 
 DESCRIPTION = """\
@@ -40,8 +41,9 @@ def main(argv: list[str]) -> int:
         config = _config(args)
         device = choose_device(args.device)
         torch.set_num_threads(args.threads)
-        real, rendered = load_scenes(args.data, args.hdr, config, args.output / "scenes")
-        _train(config, real, rendered, device, args)
+        init = load_student(args.init)[0] if args.init else None
+        scenes = load_scenes(args.data, args.hdr, config, output_folder(args.output / "scenes"))
+        _train(_resume(config, device, args.output, init), *scenes, args)
     except ValueError as error:
         print(f"lutfuse train: error: {error}", file=sys.stderr)
         return 2
@@ -135,7 +137,6 @@ def load_scenes(
     brackets: Sequence[Path], radiance: Sequence[Path], config: TrainConfig, cache: Path
 ) -> tuple[list[Scene], list[Scene]]:
     """(real scenes, rendered scenes); each is prepared once and kept in `cache`."""
-    cache.mkdir(parents=True, exist_ok=True)
     folders = [folder for root in brackets for folder in bracket_folders(root)]
     images = [
         p for root in radiance for p in sorted(root.rglob("*")) if p.suffix.lower() in RADIANCE_SUFFIXES
@@ -164,15 +165,8 @@ def _rendered(path: Path, config: TrainConfig, cache: Path) -> list[Scene]:
     return [cached(cache / f"{stem}-{k}.npz", partial(build, k)) for k in range(config.hdr_views)]
 
 
-def _train(
-    config: TrainConfig,
-    real: list[Scene],
-    rendered: list[Scene],
-    device: torch.device,
-    args: argparse.Namespace,
-) -> None:
-    output, every = args.output, args.checkpoint_every
-    trainer = _resume(config, device, output, args.init)
+def _train(trainer: Trainer, real: list[Scene], rendered: list[Scene], args: argparse.Namespace) -> None:
+    config, output, every = trainer.config, args.output, args.checkpoint_every
     real, held_real = split(real, config.held_out, config.seed)
     rendered, held_rendered = split(rendered, config.held_out, config.seed)
     sums: dict[str, float] = {}
@@ -188,9 +182,9 @@ def _train(
             count, seconds = trainer.step - since, time.monotonic() - started
             row = {"step": trainer.step, "steps_per_s": round(count / seconds, 3)}
             row |= {name: round(value / count, 5) for name, value in sums.items()}
-            row |= validate(trainer.average, held_real, config, device)
+            row |= validate(trainer.average, held_real, config, trainer.device)
             # One view of each panorama is enough to watch.
-            scores = validate(trainer.average, held_rendered[:: config.hdr_views], config, device)
+            scores = validate(trainer.average, held_rendered[:: config.hdr_views], config, trainer.device)
             row |= {f"hdr_{name}": score for name, score in scores.items()}
             _checkpoint(trainer, args, len(real) + len(rendered))
             log.write(json.dumps(row) + "\n")
@@ -201,7 +195,7 @@ def _train(
             sums, since, started = {}, trainer.step, time.monotonic()
 
 
-def _resume(config: TrainConfig, device: torch.device, output: Path, init: Path | None) -> Trainer:
+def _resume(config: TrainConfig, device: torch.device, output: Path, init: Student | None) -> Trainer:
     """A new run in `output`, or the one that is there if it has the same configuration."""
     trainer = Trainer(config, device)
     state, stored = output / "state.safetensors", output / "config.json"
@@ -214,7 +208,7 @@ def _resume(config: TrainConfig, device: torch.device, output: Path, init: Path 
         trainer.load(state)
         console.print(f"resuming at step {trainer.step} of {config.steps}")
     elif init:
-        trainer.start_from(load_student(init)[0])
+        trainer.start_from(init)
     stored.write_text(json.dumps(written, indent=2) + "\n")
     return trainer
 

@@ -103,12 +103,14 @@ def test_a_sheet_holds_rows_of_any_length_and_shape():
         (["--data", "ok", "--max-side", "0"], "--max-side is 0"),
         (["--data", "ok", "--weights", "none.safetensors"], "does not exist"),
         (["--data", "many"], "at most 9"),
+        (["--data", "ok", "--output", "file"], "cannot be made"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_to_do(extra, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
+    Path("file").touch()
     write_bracket(Path("ok"))
     write_bracket(Path("many"), frames=10, side=16)
-    assert main([*extra, "--output", "out"]) == 2
+    assert main(["--output", "out", *extra]) == 2
     assert message in capsys.readouterr().err

@@ -201,6 +201,8 @@ def test_radiance_images_train_too(recipe, tmp_path):
         (["--data", ".", "--config", "list.json"], "must hold an object"),
         (["--data", ".", "--config", "odd.json"], "unknown TrainConfig keys"),
         (["--data", ".", "--steps", "0"], "at least 1"),
+        (["--data", ".", "--init", "none.safetensors"], "does not exist"),
+        (["--data", ".", "--output", "list.json"], "cannot be made"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_to_do(extra, message, tmp_path, monkeypatch, capsys):
