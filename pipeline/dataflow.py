@@ -132,7 +132,7 @@ def submission(result: Any, options: PipelineOptions) -> dict[str, Any]:
         "project": cloud.project,
         "region": cloud.region,
         "temp_location": cloud.temp_location,
-        "staging_location": cloud.staging_location,
+        "staging_location": cloud.staging_location or cloud.temp_location,
         "service_account": cloud.service_account_email,
         "machine_type": worker.machine_type,
         "disk_size_gb": worker.disk_size_gb,
