@@ -13,10 +13,10 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
-from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from rich.console import Console
 
 from pipeline import graph, progress
+from pipeline.local_runner import local_runner, without_secrets
 from pipeline.options import JobConfig, UsageError
 from transforms import discovery, storage
 from transforms.brackets import Bracket, InputError, to_json
@@ -121,6 +121,7 @@ def describe(config: JobConfig) -> dict[str, Any]:
     shown: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None, luts=None)))
     fuse: dict[str, Any] = shown.pop("fuse")
     fuse |= {"look": look and {"name": look.name, "digest": look.digest()}, "luts": luts and luts.uri}
+    shown["beam_args"] = list(without_secrets(config.beam_args))
     return {"input": shown.pop("source")} | shown | fuse
 
 
@@ -152,6 +153,7 @@ def _forget_old_rows(config: JobConfig) -> None:
         storage.delete(shards(prefix))
         # What a killed run had begun to write.
         storage.delete_below(storage.join(config.fuse.output, table), f"beam-temp-{config.job_id}-")
+    storage.sweep(storage.join(config.fuse.output, "fused"))
 
 
 def write_run(
@@ -181,8 +183,7 @@ def _is_local(options: PipelineOptions) -> bool:
 
 def _run_graph(config: JobConfig, options: PipelineOptions, found: Found, console: Console) -> None:
     local = _is_local(options)
-    # DirectRunner would first look for another runner's binary on the network; this is the one it ends with.
-    pipeline = beam.Pipeline(runner=FnApiRunner() if local else None, options=options)
+    pipeline = beam.Pipeline(runner=local_runner(options) if local else None, options=options)
     with progress.shown(found.brackets, console) as progress_file:
         graph.build(
             pipeline,
@@ -197,8 +198,9 @@ def _run_graph(config: JobConfig, options: PipelineOptions, found: Found, consol
 
 
 def _account(config: JobConfig, found: Found, console: Console) -> int:
-    metrics = read_rows(config.rows_prefix("metrics"), METRICS_SCHEMA)
-    failures = read_rows(config.rows_prefix("failures"), FAILURES_SCHEMA)
+    # Only what is shown: a million rows with their URIs would fill this process.
+    metrics = read_rows(config.rows_prefix("metrics"), METRICS_SCHEMA, progress.METRICS_SHOWN)
+    failures = read_rows(config.rows_prefix("failures"), FAILURES_SCHEMA, progress.FAILURES_SHOWN)
     counts = {"fused": metrics.num_rows, "failed": failures.num_rows}
     if sum(counts.values()) != found.brackets:
         write_run(config, found, "rows missing", counts)

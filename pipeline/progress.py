@@ -19,6 +19,9 @@ from transforms.rows import TIMINGS, median
 
 POLL_S = 0.25
 LOG_EVERY_S = 30.0  # where there is no terminal, a line now and then
+# Columns that `summary` reads.
+METRICS_SHOWN = ["model", "psnr_db", "ssim", "mef_ssim", *TIMINGS]
+FAILURES_SHOWN = ["group_id", "stage", "message"]
 
 
 @contextlib.contextmanager

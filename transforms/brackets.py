@@ -81,7 +81,11 @@ def group_id_problem(group_id: str) -> str | None:
         return f"group_id {shown} holds a control character or a backslash; use plain names and '/'"
     if group_id.startswith("/") or "://" in group_id or any(p in ("", ".", "..") for p in parts):
         return f"group_id {shown} would leave the output tree; use a relative name without '.' or '..'"
-    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
+    try:
+        longest = max(len(os.fsencode(part)) for part in parts)
+    except UnicodeEncodeError:
+        return f"group_id {shown} holds half a character (a lone surrogate); no file can have that name"
+    if longest > MAX_NAME_BYTES:
         return f"group_id {shown} has a part over {MAX_NAME_BYTES} bytes; shorten it"
     return None
 
@@ -106,4 +110,4 @@ def judged(brackets: Iterable[Bracket]) -> Iterator[Bracket]:
         if why is None and bracket.group_id in seen:
             why = f"group_id {bracket.group_id!r} is used twice; the first one has it: rename this one"
         seen.add(bracket.group_id)
-        yield replace(bracket, problem=why)
+        yield bracket if why == bracket.problem else replace(bracket, problem=why)

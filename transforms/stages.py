@@ -5,8 +5,7 @@ import time
 from collections.abc import Iterator
 
 from transforms import image_io, storage
-
-NAMESPACE = "lutfuse"  # of every Beam counter and distribution
+from transforms.retries import NAMESPACE as NAMESPACE
 
 
 class BracketError(Exception):

@@ -1,31 +1,49 @@
-"""Files by URI: local paths, `gs://` and `s3://`, all through Beam's filesystems.
+"""Files by URI: local paths, `gs://` and `s3://`, with one behaviour.
 
-Every write is all or nothing: local files get a temporary name and a rename; on object storage an
-object appears when its upload is complete. Transient errors are retried with backoff and jitter.
+Every write is all or nothing: a local file gets a temporary name and a rename, an object is one upload.
+Transient errors are tried again with backoff and jitter (`retries`). All errors are OSErrors, the same ones
+for a file and an object: FileNotFoundError, PermissionError, or what the store said.
 """
 
 import contextlib
-import errno
 import glob
 import os
 import shutil
+import tempfile
+import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, TypeVar
 
-import tenacity
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from transforms import listing, object_stores
+from transforms.object_stores import ObjectStore, split_uri
+from transforms.retries import as_os_error, explain, is_fatal, retrying
 
-RETRIES = 5
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 30.0
+__all__ = [
+    "basename",
+    "check_writable",
+    "create",
+    "delete",
+    "delete_below",
+    "explain",
+    "is_fatal",
+    "is_local",
+    "join",
+    "list_files",
+    "match_files",
+    "parent",
+    "read_bytes",
+    "size",
+    "sweep",
+    "write_bytes",
+]
 
-# A full or read-only disk fails every bracket alike, so it ends the job instead of its brackets.
-_FATAL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
-_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
-_TRANSIENT_NAMES = ("Timeout", "ConnectionError", "ConnectionReset", "EndpointConnection", "IncompleteRead")
+STALE_S = 3600.0  # no write takes an hour: an older temporary file has lost its writer
+_PARTIAL = ".partial"
+_SPOOL_BYTES = 16 << 20  # of a stream to an object, kept in memory before a temporary file is used
+
+T = TypeVar("T")
 
 
 def is_local(uri: str) -> bool:
@@ -49,168 +67,106 @@ def parent(uri: str) -> str:
     return head or slash
 
 
-def status_code(error: BaseException) -> int | None:
-    """HTTP status carried by a storage client's error, or None."""
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):  # botocore
-        return cast("int | None", response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
-    code = getattr(error, "code", None) or getattr(response, "status_code", None)
-    return code if isinstance(code, int) else None
+def _object(uri: str, operation: Callable[[ObjectStore, str, str], T]) -> T:
+    """`operation(store, bucket, key)` with retries, its error made an OSError that names `uri`."""
+    scheme, bucket, key = split_uri(uri)
+    try:
+        store = object_stores.store_of(scheme)
+        return retrying(operation, store, bucket, key)
+    except OSError:
+        raise
+    except Exception as error:
+        # Storage clients raise many types without a common base.
+        raise as_os_error(error, uri) from error
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what Beam wrapped inside it, and what each was raised from."""
-    seen: list[BaseException | None] = [error]
-    while seen:
-        current = seen.pop()
-        if current is None:
-            continue
-        yield current
-        details = getattr(current, "exception_details", None)
-        inner = list(details.values()) if isinstance(details, dict) else []
-        seen += [e for e in inner if isinstance(e, BaseException)]
-        seen.append(current.__cause__)
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: server errors, throttling, timeouts, dropped connections."""
-    for cause in causes(error):
-        if isinstance(cause, (TimeoutError, ConnectionError)) or status_code(cause) in _TRANSIENT_STATUS:
-            return True
-        if any(name in type(cause).__name__ for name in _TRANSIENT_NAMES):
-            return True
-    return False
-
-
-def is_fatal(error: BaseException) -> bool:
-    """Whether the error is the job's and not one bracket's: a full disk, or storage that stays away."""
-    if is_transient(error):
-        return True
-    return any(isinstance(c, OSError) and c.errno in _FATAL_ERRNO for c in causes(error))
-
-
-_retry = tenacity.retry(
-    retry=tenacity.retry_if_exception(is_transient),
-    wait=tenacity.wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S),
-    stop=tenacity.stop_after_attempt(RETRIES),
-    reraise=True,
-)
-
-
-def _open(uri: str) -> BinaryIO:
-    # Never let a ".gz" name trigger transparent decompression: sizes are checked on what is stored.
-    return FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
-
-
-@_retry
 def read_bytes(uri: str, *, limit: int | None = None) -> bytes:
-    """Content of `uri`, or its first `limit` bytes; raises OSError (or Beam's BeamIOError)."""
-    with _open(uri) as file:
-        return file.read() if limit is None else file.read(limit)
+    """Content of `uri`, or its first `limit` bytes; raises OSError, also where less came than is stored."""
+    if is_local(uri):
+        return retrying(_read_local, uri, limit)
+    return _object(uri, lambda store, bucket, key: store.read(bucket, key, limit))
 
 
-@_retry
-def exists(uri: str) -> bool:
-    """Whether there is a file or object of that name."""
-    return bool(FileSystems.exists(uri))
+def _read_local(path: str, limit: int | None) -> bytes:
+    with Path(path).open("rb") as file:
+        return file.read(-1 if limit is None else limit)
 
 
-@_retry
 def size(uri: str) -> int | None:
     """Bytes stored under `uri`, or None where there is no such file."""
     if is_local(uri):
         path = Path(uri)
         return path.stat().st_size if path.is_file() else None
-    (result,) = FileSystems.match([uri], limits=[1])
-    return next((m.size_in_bytes for m in result.metadata_list), None)
+    return _object(uri, lambda store, bucket, key: store.size(bucket, key))
 
 
-@_retry
 def write_bytes(uri: str, data: bytes, *, mime: str = "application/octet-stream") -> None:
     """Publish `data` under `uri`, whole or not at all; an older file of that name is replaced."""
     if is_local(uri):
-        with create(uri) as local:
-            local.write(data)
-        return
-    with FileSystems.create(uri, mime_type=mime, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        retrying(_write_local, uri, data)
+    else:
+        _object(uri, lambda store, bucket, key: store.write(bucket, key, data, mime))
+
+
+def _write_local(path: str, data: bytes) -> None:
+    with _create_local(path) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
-def create(uri: str) -> Iterator[BinaryIO]:
-    """A stream for a long text that appears under `uri` when the block ends without an error.
-
-    Only for files that nobody reads while they are written: an object store publishes what was sent.
-    """
-    if not is_local(uri):
-        with FileSystems.create(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+def create(uri: str) -> Iterator[IO[bytes]]:
+    """A stream for a long text that appears under `uri` when the block ends without an error."""
+    if is_local(uri):
+        with _create_local(uri) as file:
             yield file
         return
-    path = Path(uri)
+    # An open upload would publish a part of the text if the block failed, so it waits for the block's end.
+    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
+        yield spool
+
+        def upload(store: ObjectStore, bucket: str, key: str) -> None:
+            spool.seek(0)
+            store.write(bucket, key, spool, "application/octet-stream")
+
+        _object(uri, upload)
+
+
+@contextlib.contextmanager
+def _create_local(name: str) -> Iterator[BinaryIO]:
+    path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own for each attempt: two workers given the same bundle must not share one.
-    temporary = path.with_name(f".{uuid.uuid4().hex}.partial")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}")
     try:
         with temporary.open("wb") as file:
             yield file
+            file.flush()
+            # Else the rename may reach the disk before the content, and a power cut leaves an empty file.
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def list_files(uri: str) -> Iterator[str]:
-    """All files below the folder `uri`, hidden ones left out, in an order that depends on names alone."""
+    """All files below the folder `uri`, those of one folder together; hidden ones are left out."""
     if is_local(uri):
-        yield from _walk(uri)
-    else:
-        yield from _match(join(uri, "**"))
+        return listing.walk(uri)
+    return listing.visible(listing.list_objects(join(uri, "")), uri.rstrip("/"))
 
 
 def match_files(pattern: str) -> Iterator[str]:
     """Files that match a glob; folders that match stand for all files below them."""
-    if not is_local(pattern):
-        found = list(_match(pattern))
-        yield from found or _match(join(pattern, "**"))
-        return
-    # glob leaves hidden files out, as a shell does.
-    for path in _by_folder(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 (pathlib's would show them)
-        if Path(path).is_dir():
-            yield from _walk(path)
-        else:
-            yield path
-
-
-@_retry
-def _match(pattern: str) -> list[str]:
-    (result,) = FileSystems.match([pattern])
-    return _by_folder(m.path for m in result.metadata_list if not basename(m.path).startswith("."))
-
-
-def _by_folder(paths: Iterable[str]) -> list[str]:
-    # Plain sorting would put a subfolder between the files of its parent.
-    return sorted(paths, key=lambda path: (parent(path), path))
-
-
-def _walk(root: str) -> Iterator[str]:
-    # os.walk lists names without a stat per file; symbolic links to folders are followed once.
-    visited: set[str] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in visited:
-            subfolders.clear()
-            continue
-        visited.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield f"{folder}/{name}"
+    return listing.match_local(pattern) if is_local(pattern) else listing.match_objects(pattern)
 
 
 def delete(uris: Iterable[str]) -> None:
     """Remove files that may or may not be there."""
-    present = [uri for uri in uris if exists(uri)]
-    if present:
-        FileSystems.delete(present)
+    for uri in uris:
+        if is_local(uri):
+            Path(uri).unlink(missing_ok=True)
+        else:
+            _object(uri, lambda store, bucket, key: store.delete(bucket, key))
 
 
 def delete_below(folder: str, prefix: str) -> None:
@@ -219,18 +175,29 @@ def delete_below(folder: str, prefix: str) -> None:
         for path in Path(folder).glob(f"{glob.escape(prefix)}*"):
             shutil.rmtree(path, ignore_errors=True)
     else:
-        delete(uri for uri in list_files(folder) if uri.startswith(join(folder, prefix)))
+        delete(list(listing.list_objects(join(folder, prefix))))
+
+
+def sweep(folder: str) -> None:
+    """Remove what killed writers left below the local `folder`; object stores keep no such files."""
+    if not is_local(folder):
+        return
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root, name)
+            if name.startswith(".") and name.endswith(_PARTIAL) and _is_stale(path):
+                path.unlink(missing_ok=True)
+
+
+def _is_stale(path: Path) -> bool:
+    try:
+        return abs(time.time() - path.stat().st_mtime) > STALE_S
+    except FileNotFoundError:
+        return False  # its writer is alive and has just renamed it
 
 
 def check_writable(folder: str) -> None:
-    """Write and remove a small probe below `folder`; raises the storage's own error."""
+    """Write and remove a small probe below `folder`; raises OSError."""
     probe = join(folder, f"probe-{uuid.uuid4().hex}.tmp")
     write_bytes(probe, b"lutfuse")
     delete([probe])
-
-
-def explain(error: BaseException) -> str:
-    """One line for people: what the storage said, without Beam's wrapping."""
-    inner = [c for c in causes(error) if not isinstance(c, BeamIOError)]
-    chosen = inner[0] if inner else error
-    return f"{type(chosen).__name__}: {chosen}".splitlines()[0]

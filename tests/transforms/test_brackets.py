@@ -26,6 +26,7 @@ def test_plain_names_are_allowed(group_id):
         ("a\\..\\b", "backslash"),
         ("n" * (MAX_NAME_BYTES + 1), "over 240 bytes"),
         ("é" * 121, "over 240 bytes"),
+        ("half \ud800", "half a character"),
     ],
 )
 def test_names_that_could_leave_the_output_tree_are_refused(group_id, rule):

@@ -1,17 +1,19 @@
-"""Files by URI: atomic writes, listings without surprises, and which errors are worth another try."""
+"""Files by URI: whole or not at all."""
 
 import errno
 import os
+import time
+from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystem import BeamIOError
 
-from transforms import storage
+from transforms import retries, storage
+from transforms.retries import StorageError
 
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(retries, "FIRST_WAIT_S", 0.0)
 
 
 def test_join_and_parent_work_on_paths_and_uris():
@@ -56,61 +58,54 @@ def test_gz_names_are_read_as_they_are(tmp_path):
     assert storage.read_bytes(uri) == b"not compressed"
 
 
-def test_transient_errors_are_tried_again_and_permanent_ones_are_not(monkeypatch):
-    calls = []
+def test_a_local_file_is_asked_again_after_a_network_drives_timeout(tmp_path, monkeypatch):
+    storage.write_bytes(f"{tmp_path}/x", b"content")
+    calls, open_file = [], Path.open
 
-    def flaky(uri, compression_type):
-        calls.append(uri)
-        raise ConnectionResetError("peer") if uri == "gs://b/flaky" else FileNotFoundError(uri)
+    def flaky(path, mode):
+        calls.append(path)
+        if len(calls) == 1:
+            raise TimeoutError(errno.ETIMEDOUT, "nfs")
+        return open_file(path, mode)
 
-    monkeypatch.setattr(storage.FileSystems, "open", flaky)
-    with pytest.raises(ConnectionResetError):
-        storage.read_bytes("gs://b/flaky")
-    assert len(calls) == storage.RETRIES
-    calls.clear()
-    with pytest.raises(FileNotFoundError):
-        storage.read_bytes("gs://b/none")
-    assert len(calls) == 1
+    monkeypatch.setattr(Path, "open", flaky)
+    assert storage.read_bytes(f"{tmp_path}/x") == b"content"
+    assert len(calls) == 2
 
 
-class HttpError(Exception):
-    def __init__(self, code):
-        super().__init__(f"status {code}")
-        self.code = code
+def test_a_write_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    uri = f"{tmp_path}/x.jpg"
+    storage.write_bytes(uri, b"old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        storage.write_bytes(uri, b"new")
+    assert storage.read_bytes(uri) == b"old"
+    assert os.listdir(tmp_path) == ["x.jpg"]
 
 
-class BotoError(Exception):
-    def __init__(self, code):
-        super().__init__(f"status {code}")
-        self.response = {"ResponseMetadata": {"HTTPStatusCode": code}}
+def test_what_a_killed_writer_left_is_swept_once_it_is_old(tmp_path):
+    stale, fresh, picture = (tmp_path / n for n in (".0a.partial", ".0b.partial", "x.partial"))
+    for path in (stale, fresh, picture):
+        path.touch()
+    long_ago = time.time() - 2 * storage.STALE_S
+    for path in (stale, picture):
+        os.utime(path, (long_ago, long_ago))
+    storage.sweep(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [".0b.partial", "x.partial"]
+    storage.sweep("gs://nowhere/fused")
 
 
-@pytest.mark.parametrize("kind", [HttpError, BotoError])
-@pytest.mark.parametrize(("code", "transient"), [(503, True), (429, True), (403, False), (404, False)])
-def test_http_status_decides_also_inside_beams_wrapping(kind, code, transient):
-    assert storage.is_transient(kind(code)) == transient
-    assert storage.is_transient(BeamIOError("failed", {"gs://b/x": kind(code)})) == transient
+def test_a_file_that_goes_away_while_sweeping_is_nobodys_error(tmp_path):
+    assert not storage._is_stale(tmp_path / "gone")
 
 
-def test_a_timeout_that_caused_another_error_is_transient():
-    error = ValueError("outer")
-    error.__cause__ = TimeoutError("slow")
-    assert storage.is_transient(error)
-
-
-@pytest.mark.parametrize(
-    ("number", "fatal"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.EACCES, False)]
-)
-def test_a_full_disk_ends_the_job_and_a_forbidden_file_only_its_bracket(number, fatal):
-    assert storage.is_fatal(OSError(number, "x")) == fatal
-
-
-def test_files_of_one_folder_come_together_and_hidden_ones_not_at_all(tmp_path):
-    for name in ("a/z.jpg", "a/b/1.jpg", "a/1.jpg", ".h/x.jpg", "a/.x.jpg"):
-        storage.write_bytes(f"{tmp_path}/{name}", b"")
-    expected = [f"{tmp_path}/a/1.jpg", f"{tmp_path}/a/z.jpg", f"{tmp_path}/a/b/1.jpg"]
-    assert list(storage.list_files(str(tmp_path))) == expected
-    assert list(storage.match_files(f"{tmp_path}/**/*.jpg")) == expected
+def test_an_unknown_kind_of_storage_is_refused_with_the_known_ones():
+    with pytest.raises(StorageError, match="ftp://: no such storage; give a local path, gs:// or s3://"):
+        storage.read_bytes("ftp://host/x.jpg")
 
 
 def test_check_writable_leaves_nothing_and_refuses_a_file_as_folder(tmp_path):
@@ -125,8 +120,3 @@ def test_delete_minds_no_missing_file(tmp_path):
     storage.write_bytes(f"{tmp_path}/x", b"")
     storage.delete([f"{tmp_path}/x", f"{tmp_path}/y"])
     assert os.listdir(tmp_path) == []
-
-
-def test_explain_shows_the_storages_own_words():
-    error = BeamIOError("Match operation failed", {"gs://b/x": PermissionError("no access\nmore")})
-    assert storage.explain(error) == "PermissionError: no access"

@@ -1,0 +1,34 @@
+"""Beam's in-process runner, told what its worker processes need to know."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+_SECRET = re.compile(r"--\w*(key|secret|token|password|connection_string)")
+
+
+def local_runner(options: PipelineOptions) -> FnApiRunner:
+    """The runner that DirectRunner ends with, after it has looked for another one on the network.
+
+    Worker processes get `options` too: without them a worker knows neither endpoint nor keys of `s3://`.
+    """
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
+    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
+
+
+def without_secrets(arguments: Iterable[str]) -> Iterator[str]:
+    """Beam's options as they may be shown and stored: keys, tokens and passwords are left out."""
+    hide_next = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        secret = _SECRET.match(name) is not None
+        if hide_next and not argument.startswith("--"):
+            yield "***"
+        else:
+            yield f"{name}=***" if secret and equals else argument
+        hide_next = secret and not equals

@@ -1,0 +1,119 @@
+"""Whole jobs on `gs://` and `s3://`: every kind of input, images, rows, run.json, and starting again."""
+
+import argparse
+import io
+import json
+
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from pipeline import job
+from pipeline.options import add_fuse_arguments, resolve
+from transforms import image_io
+from transforms.discovery import find_brackets
+
+
+def fuse(bucket, source, *flags, output="out"):
+    """Runs `lutfuse fuse` in this process; returns its exit code and what it printed."""
+    parser = argparse.ArgumentParser()
+    add_fuse_arguments(parser)
+    root = bucket.root
+    argv = ["--input", source if "://" in source or source.startswith("/") else f"{root}/{source}"]
+    argv += ["--output", output if output.startswith("/") else f"{root}/{output}", *flags]
+    args, _ = parser.parse_known_args(argv)
+    beam_args = [*bucket.beam_args, *(flag for flag in flags if flag.startswith("--direct_"))]
+    console = Console(file=io.StringIO(), width=200)
+    code = job.run(resolve(args, beam_args), console)
+    return code, console.file.getvalue()
+
+
+def rows(bucket, table, output="out"):
+    keys = [key for key in bucket.keys(f"{output}/{table}/") if key.endswith(".parquet")]
+    return [row for key in keys for row in pq.read_table(io.BytesIO(bucket.get(key))).to_pylist()]
+
+
+def fused(bucket, output="out"):
+    return {key: bucket.get(key) for key in bucket.keys(f"{output}/fused/")}
+
+
+def test_a_folder_is_fused_into_the_bucket_and_a_second_run_only_recovers_rows(bucket, upload_bracket):
+    for i, size in enumerate([(64, 48), (40, 56)]):
+        upload_bracket(f"in/scene {i}", 2 + i, size=size, seed=i, reference=i == 0)
+    bucket.put("in/alone/1.jpg", b"one")
+    code, text = fuse(bucket, "in")
+    assert code == 3, text
+    first = fused(bucket)
+    assert sorted(first) == ["out/fused/scene 0.jpg", "out/fused/scene 1.jpg"]
+    assert image_io.decode(first["out/fused/scene 0.jpg"]).pixels.shape == (48, 64, 3)
+    assert bucket.mime("out/fused/scene 0.jpg") == "image/jpeg"
+    found = {row["group_id"]: row for row in rows(bucket, "metrics")}
+    assert found["scene 0"]["psnr_db"] > 5
+    assert found["scene 1"]["psnr_db"] is None
+    assert [row["group_id"] for row in rows(bucket, "failures")] == ["alone"]
+    run = json.loads(bucket.get("out/run.json"))
+    assert bucket.mime("out/run.json") == "application/json"
+    assert (run["status"], run["counts"]) == ("finished", {"fused": 2, "failed": 1})
+    expected = ["brackets", "failures", "fused", "metrics", "run.json"]
+    assert sorted({key.split("/")[1] for key in bucket.keys("out/")}) == expected
+
+    bucket.proxy.requests.clear()
+    code, text = fuse(bucket, "in")
+    assert code == 3
+    assert "by an earlier run" in text
+    assert fused(bucket) == first
+    assert not [
+        line for line in bucket.proxy.requests if line.startswith(("PUT", "POST")) and "fused" in line
+    ]
+    again = {row["group_id"]: row["psnr_db"] for row in rows(bucket, "metrics")}
+    assert again == {name: row["psnr_db"] for name, row in found.items()}
+
+
+def test_a_manifest_in_the_bucket_is_fused_to_disk_under_its_literal_names(bucket, upload_bracket, tmp_path):
+    uris = {name: upload_bracket(f"in/{name}", 2, suffix="png") for name in ("b [x]", "c#1%2f?")}
+    lines = [json.dumps({"group_id": name, "uris": found}) for name, found in uris.items()]
+    relative = [uri.removeprefix(f"{bucket.root}/") for uri in uris["b [x]"]]
+    lines.append(json.dumps({"group_id": "deep/rel", "uris": relative}))
+    lines.append(
+        json.dumps({"group_id": "gone", "uris": [f"{bucket.root}/in/1.jpg", f"{bucket.root}/2.jpg"]})
+    )
+    bucket.put("list.jsonl", "\n".join([*lines, "{broken"]).encode())
+    code, text = fuse(bucket, "list.jsonl", output=str(tmp_path / "out"))
+    assert code == 3, text
+    written = [
+        str(path.relative_to(tmp_path / "out" / "fused")) for path in (tmp_path / "out").rglob("*.jpg")
+    ]
+    assert sorted(written) == ["b [x].jpg", "c#1%2f?.jpg", "deep/rel.jpg"]
+    failures = pq.read_table(tmp_path / "out" / "failures").to_pylist()
+    assert {row["group_id"]: row["error_type"] for row in failures} == {
+        "gone": "FileNotFoundError",
+        "line-5": "invalid_bracket",
+    }
+
+
+def test_globs_name_the_same_brackets_as_the_folder(bucket):
+    keys = ["in/a/1.jpg", "in/a/2.jpg", "in/a/b [x]/1.jpg", "in/a/b [x]/2.jpg", "in/c/1.jpg", "other/1.jpg"]
+    for key in keys:
+        bucket.put(key, b"x")
+    found = {source: by_id(bucket, source) for source in ("in", "in/", "in/**/*.jpg", "in/*")}
+    assert found["in"] == {
+        "a": ["in/a/1.jpg", "in/a/2.jpg"],
+        "a/b [x]": ["in/a/b [x]/1.jpg", "in/a/b [x]/2.jpg"],
+        "c": ["in/c/1.jpg"],
+    }
+    assert all(brackets == found["in"] for brackets in found.values())
+    assert set(by_id(bucket, "in/*/*.jpg")) == {"a", "c"}
+    assert by_id(bucket, "nothing") == by_id(bucket, "no*thing") == {}
+
+
+def by_id(bucket, source):
+    brackets = find_brackets(f"{bucket.root}/{source}")
+    return {b.group_id: [uri.removeprefix(f"{bucket.root}/") for uri in b.uris] for b in brackets}
+
+
+def test_worker_processes_know_the_endpoint_and_keys(bucket, upload_bracket):
+    for i in range(3):
+        upload_bracket(f"in/{i}", 2, seed=i)
+    code, text = fuse(bucket, "in", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    assert code == 0, text
+    assert list(fused(bucket)) == [f"out/fused/{i}.jpg" for i in range(3)]
+    assert {row["group_id"] for row in rows(bucket, "metrics")} == {"0", "1", "2"}

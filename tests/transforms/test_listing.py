@@ -1,0 +1,124 @@
+"""Listings: folders stay whole, globs mean what they mean in a shell, and nothing is looked at twice."""
+
+import itertools
+import os
+import re
+import tracemalloc
+
+import pytest
+
+from transforms import listing, object_stores, storage
+from transforms.retries import StorageError
+
+
+class Store:
+    """Keys in pages of three."""
+
+    def __init__(self, *keys):
+        self.keys, self.asked = list(keys), []
+
+    def page(self, bucket, prefix, token):
+        self.asked.append((bucket, prefix, token))
+        found = [key for key in self.keys if key.startswith(prefix)]
+        start = int(token or 0)
+        return found[start : start + 3], str(start + 3) if start + 3 < len(found) else None
+
+
+@pytest.fixture
+def store(monkeypatch):
+    def use(*keys):
+        made = Store(*keys)
+        monkeypatch.setattr(object_stores, "store_of", lambda scheme: made)
+        return made
+
+    return use
+
+
+def test_files_of_one_folder_come_together_and_hidden_ones_not_at_all(tmp_path):
+    for name in ("a/z.jpg", "a/b/1.jpg", "a/1.jpg", ".h/x.jpg", "a/.x.jpg"):
+        storage.write_bytes(f"{tmp_path}/{name}", b"")
+    expected = [f"{tmp_path}/a/1.jpg", f"{tmp_path}/a/z.jpg", f"{tmp_path}/a/b/1.jpg"]
+    assert list(storage.list_files(str(tmp_path))) == expected
+    assert list(storage.match_files(f"{tmp_path}/**/*.jpg")) == expected
+
+
+def test_objects_of_one_folder_come_together_though_keys_are_listed_in_another_order(store):
+    keys = ["in/1.jpg", "in/a-b/1.jpg", "in/a/.h.jpg", "in/a/1.jpg", "in/a/b/1.jpg", "in/a/b/c/1.jpg"]
+    keys += ["in/a/d.jpg", "in/b/", "in/b/1.jpg", "in/c/.h/1.jpg", "inside/1.jpg"]
+    made = store(*sorted(keys))
+    found = list(storage.list_files("gs://x/in"))
+    assert sorted(found) == sorted(
+        f"gs://x/{key}" for key in keys if "/." not in key and key.startswith("in/") and key != "in/b/"
+    )
+    folders = [storage.parent(uri) for uri in found]
+    changes = [folder for i, folder in enumerate(folders) if i == 0 or folders[i - 1] != folder]
+    assert len(changes) == len(set(changes))
+    assert [token for _, _, token in made.asked] == [None, "3", "6", "9"]
+
+
+def test_a_store_that_lists_out_of_order_is_refused_with_a_remedy(store):
+    store("in/b/1.jpg", "in/a/1.jpg")
+    with pytest.raises(StorageError, match="need a manifest"):
+        list(storage.list_files("s3://x/in"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"),
+    [
+        ("in/*/*.jpg", ["in/a/1.jpg"], ["in/1.jpg", "in/a/b/1.jpg", "in/a/1.png"]),
+        ("in/**/*.jpg", ["in/1.jpg", "in/a/1.jpg", "in/a/b/1.jpg"], ["in/1.png", "out/1.jpg"]),
+        ("in/s?[0-2]", ["in/s_1/x/1.jpg", "in/s-0"], ["in/s_3/1.jpg", "in/s/1/1.jpg", "in/s_11/1.jpg"]),
+        ("in/[!a]*.jpg", ["in/b.jpg", "in/^.jpg"], ["in/a.jpg", "in/b/1.jpg"]),
+        ("in/[a^-]+.jpg", ["in/^+.jpg", "in/a+.jpg", "in/-+.jpg"], ["in/b+.jpg", "in/aa.jpg"]),
+        ("in/**", ["in/1.jpg", "in/a/b/1.jpg"], ["inside/1.jpg"]),
+    ],
+)
+def test_globs_on_objects_mean_what_they_mean_on_files(
+    store, tmp_path, monkeypatch, pattern, matching, others
+):
+    keys = sorted([*matching, *others])
+    store(*keys)
+    found = {uri.removeprefix("gs://x/") for uri in storage.match_files(f"gs://x/{pattern}")}
+    assert found == set(matching)
+    monkeypatch.chdir(tmp_path)
+    for key in keys:
+        if not any(other.startswith(f"{key}/") for other in keys):
+            storage.write_bytes(key, b"")
+    assert set(storage.match_files(pattern)) == set(matching)
+
+
+def test_an_unfinished_set_of_characters_is_plain_text():
+    assert re.fullmatch(listing.translate("a[b.jpg"), "a[b.jpg")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_an_unreadable_folder_is_an_error_and_not_an_empty_one(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0)
+    with pytest.raises(PermissionError, match="locked"):
+        list(storage.list_files(str(tmp_path)))
+
+
+def test_an_error_while_walking_is_raised_unless_the_folder_has_just_gone():
+    listing._unreadable(FileNotFoundError("gone"))
+    with pytest.raises(PermissionError):
+        listing._unreadable(PermissionError("locked"))
+
+
+def test_listing_is_a_stream_that_holds_a_page_and_not_the_bucket(store, monkeypatch):
+    def pages(bucket, prefix, token):
+        start = int(token or 0)
+        keys = [f"in/scene-{i // 3:06}/{i % 3}.jpg" for i in range(start, start + 999)]
+        return keys, str(start + 999) if start + 999 < total else None
+
+    monkeypatch.setattr(store(), "page", pages)
+    peaks = {}
+    for total in (5_994, 11_988):
+        tracemalloc.start()
+        assert sum(len(list(group)) for group in folders(storage.list_files("gs://x/in"))) == total
+        peaks[total] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks[11_988] < 1.1 * peaks[5_994]
+
+
+def folders(uris):
+    return (list(group) for _, group in itertools.groupby(uris, storage.parent))

@@ -1,0 +1,127 @@
+"""Which files there are: folders and globs of local disks and object stores, as streams.
+
+No file is looked at: a listing knows names only. Files of one folder come next to each other, in an order
+that depends on names alone; hidden files and folders (a leading dot) are left out.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from transforms import object_stores
+from transforms.retries import StorageError, as_os_error, retrying
+
+_WILDCARD = re.compile(r"[*?\[]")
+_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_WILDCARDS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def walk(root: str) -> Iterator[str]:
+    """Files below the local folder `root`, each folder's own files before its subfolders."""
+    # os.walk lists names without a stat per file; symbolic links to folders are followed once.
+    visited: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_unreadable):
+        status = os.stat(folder)  # noqa: PTH116 (a hundred thousand times)
+        real = (status.st_dev, status.st_ino)
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield f"{folder}/{name}"
+
+
+def _unreadable(error: OSError) -> None:
+    # os.walk would leave the folder out without a word, and its brackets with it.
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def match_local(pattern: str) -> Iterator[str]:
+    """Local files that match a glob; folders that match stand for all files below them."""
+    # glob leaves hidden files out, as a shell does; pathlib's would show them.
+    found = {path.rstrip("/") or "/" for path in glob.iglob(pattern, recursive=True)}  # noqa: PTH207
+    walked: set[str] = set()
+    # Plain sorting would put a subfolder between the files of its parent.
+    for path in sorted(found, key=os.path.split):
+        if not walked.isdisjoint(map(str, Path(path).parents)):
+            continue  # '**' matches folders and what is in them
+        if Path(path).is_dir():
+            walked.add(path)
+            yield from walk(path)
+        else:
+            yield path
+
+
+def list_objects(uri: str) -> Iterator[str]:
+    """URIs that start with `uri`, in the store's order, page by page."""
+    scheme, bucket, prefix = object_stores.split_uri(uri)
+    token, last = None, ""
+    while True:
+        try:
+            store = object_stores.store_of(scheme)
+            keys, token = retrying(store.page, bucket, prefix, token)
+        except OSError:
+            raise
+        except Exception as error:
+            raise as_os_error(error, uri) from error
+        for key in keys:
+            if key <= last:
+                raise StorageError(
+                    f"{uri}: lists {key!r} after {last!r}, so no folder is ever complete; "
+                    "such buckets (S3 directory buckets) need a manifest"
+                )
+            last = key
+            yield f"{scheme}://{bucket}/{key}"
+        if not token:
+            return
+
+
+def match_objects(pattern: str) -> Iterator[str]:
+    """Objects that match a glob; prefixes that match stand for all objects below them."""
+    fixed = _WILDCARD.split(pattern)[0]
+    matches = re.compile(f"{translate(pattern)}(?:/.*)?", re.DOTALL).fullmatch
+    return visible((uri for uri in list_objects(fixed) if matches(uri)), fixed.rpartition("/")[0])
+
+
+def visible(uris: Iterable[str], root: str) -> Iterator[str]:
+    """Objects below `root`, folder by folder, without folder marks and hidden names."""
+    shown = (uri for uri in uris if not uri.endswith("/") and "/." not in uri[len(root) :])
+    return by_folder(shown)
+
+
+def translate(pattern: str) -> str:
+    """The regular expression of a glob: as in a shell, `*` and `?` stay within a folder, `**` does not."""
+    return "".join(_expression(token) for token in _TOKEN.findall(pattern))
+
+
+def _expression(token: str) -> str:
+    if token in _WILDCARDS:
+        return _WILDCARDS[token]
+    if len(token) == 1:
+        return re.escape(token)
+    negated = token.startswith("[!")
+    members = re.escape(token[2:-1] if negated else token[1:-1]).replace(r"\-", "-")
+    return f"[^{members}]" if negated else f"[{members}]"
+
+
+def by_folder(uris: Iterable[str]) -> Iterator[str]:
+    """The same URIs with each folder's files next to each other.
+
+    In key order (`a/1`, `a/b/1`, `a/c`) all below a folder is together, but files of a subfolder come between
+    its own. Only files of the folders around the current one are held back.
+    """
+    around: list[tuple[str, list[str]]] = []
+    for uri in uris:
+        folder = uri.rpartition("/")[0]
+        while around and not f"{folder}/".startswith(f"{around[-1][0]}/"):
+            yield from around.pop()[1]
+        if not around or around[-1][0] != folder:
+            around.append((folder, []))
+        around[-1][1].append(uri)
+    while around:
+        yield from around.pop()[1]
