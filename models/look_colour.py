@@ -63,12 +63,18 @@ def light_gains(look: Look) -> NDArray[np.float64]:
 
 def decode_srgb(x: Colours) -> Colours:
     """Display-encoded to linear light (IEC 61966-2-1), for x >= 0."""
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+    return np.where(x <= 0.04045, x / 12.92, _power((x + 0.055) / 1.055, 2.4))
 
 
 def encode_srgb(y: Colours) -> Colours:
     """Linear light to display-encoded, for y >= 0, continuing above 1."""
-    return np.where(y <= 0.0031308, y * 12.92, 1.055 * y ** (1 / 2.4) - 0.055)
+    return np.where(y <= 0.0031308, y * 12.92, 1.055 * _power(np.maximum(y, 0.0031308), 1 / 2.4) - 0.055)
+
+
+def _power(x: Colours, exponent: float) -> Colours:
+    """x^exponent, for x > 0: NumPy has vector code for log and exp everywhere, for powers hardly anywhere."""
+    raised: Colours = np.exp(exponent * np.log(x))
+    return raised
 
 
 def luma(rgb: Colours) -> Colours:
