@@ -14,7 +14,7 @@ from models.look_schema import Look
 Weights: TypeAlias = NDArray[np.float64]  # [K, D, Gh, Gw]
 
 _BALANCE_STOPS = 4.0  # at ±100 the brightest exposure gains or loses this many factors of 2 on the darkest
-_DETAIL_SHARE = 0.8  # at 100 this much of a weight no longer depends on the luma of the pixel
+_EVENED_SHARE = 0.8  # at a detail of -100 this much of a weight no longer depends on the luma of the pixel
 _FLOOR = float(np.finfo(np.float32).tiny)
 
 
@@ -55,17 +55,16 @@ def _balance(grid: Weights, amount: float) -> Weights:
 
 
 def _detail(grid: Weights, amount: float) -> Weights:
-    """Make weights depend less (positive) or more (negative) on the luma of the pixel.
+    """Make weights depend more (positive) or less (negative) on the luma of the pixel.
 
-    Where neighbouring pixels of a cell get different weights for their different luma, darker ones are lifted
-    and brighter ones held: tones are compressed and texture with them. Weights equal over the luma bins of a
-    cell keep the texture of the exposures and leave the compression to the differences between cells.
+    The student tells neighbouring pixels of a cell apart by their luma so as to keep their contrast: more of
+    that is more texture, less is a smoother picture, held by the differences between cells alone.
     """
     mean = grid.mean(axis=1, keepdims=True)
-    if amount >= 0:
-        evened: Weights = grid + amount * _DETAIL_SHARE * (mean - grid)
+    if amount < 0:
+        evened: Weights = grid - amount * _EVENED_SHARE * (mean - grid)
         return evened
-    # A power of the ratio to the mean, at -100 its square; one factor on all keeps the largest from growing.
-    ratio = np.divide(grid, mean, out=np.zeros_like(grid), where=mean > 0) ** (1 - amount)
+    # A power of the ratio to the mean, at 100 its square; one factor on all keeps the largest from growing.
+    ratio = np.divide(grid, mean, out=np.zeros_like(grid), where=mean > 0) ** (1 + amount)
     sharpened: Weights = mean * ratio / ratio.max(initial=1)
     return sharpened

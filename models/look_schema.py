@@ -12,7 +12,7 @@ from typing import Any
 
 from models.cube import Cube
 
-_MATHS_VERSION = 1  # raise it when the same document starts to give other pixels
+_MATHS_VERSION = 2  # raise it when the same document starts to give other pixels
 
 
 class LookError(ValueError):
@@ -49,7 +49,7 @@ class Look:
     vibrance: float = _control(0, -100, 100, "%", "saturation that acts on pale colours first")
     saturation: float = _control(0, -100, 100, "%", "chroma at equal luma and hue; -100 is monochrome")
     balance: float = _control(0, -100, 100, "%", "fusion weights: negative pulls in the darker exposures")
-    detail: float = _control(0, -100, 100, "%", "fusion weights: positive keeps more local contrast")
+    detail: float = _control(0, -100, 100, "%", "fusion weights: positive brings out texture")
     strength: float = _control(1, 0, 1, "ratio", "blends the whole look with no look")
     neutral_lock: bool = field(
         default=False, metadata={"text": "R = G = B of the merged image stays neutral"}
