@@ -6,6 +6,10 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "fuse_plan.h"
 #include "fuse_tile.h"
 
@@ -20,7 +24,15 @@ using Buffer = std::unique_ptr<T[], FreeDeleter>;
 
 template <class T>
 Buffer<T> allocate(size_t count) {  // not initialised, 64-byte aligned
-  return Buffer<T>(static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(64))));
+  const size_t bytes = count * sizeof(T);
+  Buffer<T> buffer(static_cast<T*>(::operator new(bytes, std::align_val_t(64))));
+#if defined(__linux__)
+  // Touching a large LUT for the first time in 4 KiB pages would take longer than filling it.
+  constexpr uintptr_t kPage = 4096;
+  const auto start = (reinterpret_cast<uintptr_t>(buffer.get()) + kPage - 1) / kPage * kPage;
+  if (bytes >= 4u << 20) madvise(reinterpret_cast<void*>(start), bytes - kPage, MADV_HUGEPAGE);  // advice: may fail
+#endif
+  return buffer;
 }
 
 // [K][D][Gh][Gw] to [K][Gh][Gw][pitch]: the knots of a cell next to each other, padded with the last one.
@@ -41,13 +53,15 @@ Buffer<float> transposed_grid(const Job<T>& job, int pitch) {
 
 // One red line of the LUT. As pack_node does it, but each value is converted once, in a loop that vectorises.
 void pack_line(const float* line, int n, Node<uint8_t>* nodes) {
-  int16_t levels[3 * kMaxLutSize + 4] = {};  // the last node's upper end and padding are never given a share
+  using Eight = int16_t __attribute__((vector_size(16)));
+  int16_t levels[3 * kMaxLutSize + 8] = {};  // the last node's upper end and all padding are never given a share
   for (int i = 0; i < 3 * n; ++i) levels[i] = Node<uint8_t>::packed(line[i]);
   for (int red = 0; red < n; ++red) {
-    for (int c = 0; c < 4; ++c) {
-      nodes[red].ends[c][0] = levels[3 * red + c];
-      nodes[red].ends[c][1] = levels[3 * red + c + 3];
-    }
+    Eight here, next;
+    std::memcpy(&here, levels + 3 * red, sizeof here);
+    std::memcpy(&next, levels + 3 * red + 3, sizeof next);
+    const Eight ends = __builtin_shufflevector(here, next, 0, 8, 1, 9, 2, 10, 3, 11);
+    std::memcpy(nodes + red, &ends, sizeof ends);
   }
 }
 void pack_line(const float* line, int n, Node<uint16_t>* nodes) {
