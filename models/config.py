@@ -52,10 +52,11 @@ class LossWeights:
     """Weight of each term of the objective; most are named after their function in `models.losses`."""
 
     mef_ssim: float = 2.0
+    mef_ssim_yields: float = 0.8  # share of mef_ssim that a trusted reference takes over
     mef_ssim_c: float = 0.12
     mef_ssim_c_unknown: float = 0.15  # added to mef_ssim_c where there is no reference
     reference_l1: float = 3.0  # the three reference terms reach full weight with five frames
-    reference_l2: float = 20.0
+    reference_l2: float = 30.0
     reference_ssim: float = 0.6
     lut_smoothness: float = 0.05
     lut_monotonicity: float = 0.5
@@ -71,8 +72,8 @@ class TrainConfig:
 
     student: StudentConfig = StudentConfig()
     loss: LossWeights = LossWeights()
-    steps: int = 2200
-    learning_rate: float = 1.0e-3
+    steps: int = 1000
+    learning_rate: float = 5e-4
     warmup_steps: int = 150
     weight_decay: float = 1e-3
     average_decay: float = 0.998  # of the exponential moving average, which is what gets saved

@@ -64,12 +64,13 @@ def fidelity(image: Tensor, batch: Batch, weights: LossWeights) -> dict[str, Ten
     The fewer frames are shown the less the reference counts: it shows what a pair does not hold.
     """
     trust = batch.known * min(1.0, (batch.views.shape[1] - 1) / (FULL_TRUST_FRAMES - 1))
+    grey = weights.mef_ssim * (1 - weights.mef_ssim_yields * trust.square())
     colour = weights.mef_ssim_c + weights.mef_ssim_c_unknown * (1 - batch.known)
     error = image - batch.reference
     l1, l2 = trust * error.abs().mean((1, 2, 3)), trust * error.square().mean((1, 2, 3))
     unlike = trust * (1 - losses.ssim(image, batch.reference))
     return {
-        "mef_ssim": weights.mef_ssim * (1 - losses.mef_ssim(image, batch.views)).mean(),
+        "mef_ssim": (grey * (1 - losses.mef_ssim(image, batch.views))).mean(),
         "mef_ssim_c": (colour * (1 - losses.mef_ssim_c(image, batch.views))).mean(),
         "reference_l1": weights.reference_l1 * l1.mean(),
         "reference_l2": weights.reference_l2 * l2.mean(),
