@@ -20,16 +20,18 @@ _WILDCARDS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 def walk(root: str) -> Iterator[str]:
     """Files below the local folder `root`, each folder's own files before its subfolders."""
-    # os.walk lists names without a stat per file; symbolic links to folders are followed once.
-    visited: set[tuple[int, int]] = set()
+    # os.walk lists names without a stat per file. Links to folders are followed, so two links to one folder
+    # are two brackets; only a folder inside itself is left out.
+    above: dict[str, frozenset[tuple[int, int]]] = {}
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_unreadable):
         status = os.stat(folder)  # noqa: PTH116 (a hundred thousand times)
         real = (status.st_dev, status.st_ino)
-        if real in visited:
+        parents = above.pop(folder, frozenset())
+        if real in parents:
             subfolders.clear()
             continue
-        visited.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        above |= dict.fromkeys((f"{folder}/{name}" for name in subfolders), parents | {real})
         for name in sorted(names):
             if not name.startswith("."):
                 yield f"{folder}/{name}"

@@ -59,12 +59,12 @@ def test_the_jobs_own_output_is_never_an_input(tree):
     assert set(by_id(find_brackets(str(tree), exclude=[f"{tree}/s1"]))) == {"s2/deep", "alone"}
 
 
-def test_links_to_folders_are_followed_once_and_loops_end(tree):
+def test_links_to_folders_are_brackets_of_their_own_and_loops_end(tree):
     (tree / "linked").symlink_to(tree / "s1", target_is_directory=True)
     (tree / "s2" / "loop").symlink_to(tree, target_is_directory=True)
     found = by_id(find_brackets(str(tree)))
-    assert len(found) == 3
-    assert sum(len(b.uris) for b in found.values()) == 5
+    assert set(found) == {"s1", "linked", "s2/deep", "alone"}
+    assert found["linked"].uris == (f"{tree}/linked/a.jpg", f"{tree}/linked/b.JPG")
 
 
 def test_a_missing_input_is_refused_with_flag_and_remedy(tree):
