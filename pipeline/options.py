@@ -142,6 +142,14 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MP",
         help="refuse larger images before decoding them, in megapixels (default: %(default)g)",
     )
+    run.add_argument(
+        "--max-inflight-mb",
+        type=positive,
+        default=4096,
+        metavar="MB",
+        help="decoded pixels a worker process holds at a time, in megabytes; a bracket that does not fit "
+        "waits, one over the limit runs alone (default: %(default)g)",
+    )
     run.add_argument("--overwrite", action="store_true", help="fuse again what an earlier run finished")
     run.add_argument(
         "--dry-run",
@@ -208,6 +216,7 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         overwrite=args.overwrite,
         weights=existing_weights(args.weights),
         limits=DecodeLimits(max_megapixels=args.max_megapixels),
+        max_inflight_bytes=round(args.max_inflight_mb * 1e6),
         **editing_fields(args),
     )
     identity = "\n".join((source, args.group_by, str(args.exif_gap), args.reference))

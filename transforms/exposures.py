@@ -1,6 +1,8 @@
 """From URIs to pixels: the exposures of one bracket, and its reference."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 from apache_beam.metrics.metric import Metrics
@@ -12,6 +14,8 @@ from transforms.stages import NAMESPACE, BracketError, Stages
 
 Pixels = np.ndarray  # [H, W, 3] uint8 or uint16, display-encoded RGB
 
+HEADER_BYTES = 1 << 16  # of a file, to learn its size from
+
 _log = logging.getLogger(NAMESPACE)
 
 
@@ -19,14 +23,16 @@ def read_exposures(
     bracket: Bracket, options: FuseOptions, stages: Stages
 ) -> tuple[list[image_io.DecodedImage], int]:
     """The decoded exposures in the bracket's order, and how many bytes were read."""
-    images, size = {}, 0
+    images, headers, size = {}, {}, 0
     for uri in bracket.uris:
         with stages("read"):
             data = _read(uri, options.limits)
         with stages("decode"):
+            with _naming(uri):
+                headers[uri] = image_io.read_header(data, options.limits)
+            check_alike(headers)  # before decoding: a bracket's memory is planned from its first exposure
             images[uri] = decode_named(uri, data, options.limits)
         size += len(data)
-    check_alike(images)
     return [images[uri] for uri in bracket.uris], size
 
 
@@ -68,15 +74,42 @@ def _warn_reference(bracket: Bracket, why: str) -> None:
 
 def decode_named(uri: str, data: bytes, limits: image_io.DecodeLimits) -> image_io.DecodedImage:
     """`image_io.decode`, with the file's URI in the error."""
-    try:
+    with _naming(uri):
         return image_io.decode(data, limits)
+
+
+@contextlib.contextmanager
+def _naming(uri: str) -> Iterator[None]:
+    try:
+        yield
     except image_io.ImageError as error:
         raise BracketError("decode", error.kind, f"{uri}: {error}") from error
 
 
-def check_alike(images: dict[str, image_io.DecodedImage]) -> None:
+def planned_bytes(bracket: Bracket, options: FuseOptions, stages: Stages) -> int:
+    """Bytes of pixels that fusing `bracket` holds at once, by the header of its first exposure."""
+    frame = _first_header(bracket.uris[0], options.limits, stages).decoded_bytes
+    # The exposures, the fused picture, the reference, and a decoder's or encoder's copy of one.
+    return frame * (len(bracket.uris) + (3 if bracket.reference else 2))
+
+
+def _first_header(uri: str, limits: image_io.DecodeLimits, stages: Stages) -> image_io.ImageHeader:
+    with stages("read"):
+        start = storage.read_bytes(uri, limit=HEADER_BYTES)
+    try:
+        return image_io.read_header(start, limits)
+    except image_io.ImageError as error:
+        if error.kind != "truncated" or len(start) < HEADER_BYTES:
+            raise BracketError("decode", error.kind, f"{uri}: {error}") from error
+    with stages("read"):  # some TIFF files have their header at the end
+        data = _read(uri, limits)
+    with _naming(uri):
+        return image_io.read_header(data, limits)
+
+
+def check_alike(headers: dict[str, image_io.ImageHeader]) -> None:
     """Raise unless all exposures have one size."""
-    sizes = {uri: f"{d.pixels.shape[1]}x{d.pixels.shape[0]}" for uri, d in images.items()}
+    sizes = {uri: f"{header.width}x{header.height}" for uri, header in headers.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{storage.basename(uri)} {size}" for uri, size in sizes.items())
         raise BracketError(

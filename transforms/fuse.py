@@ -20,7 +20,8 @@ from models.looks import bake_look, edit_grid, unit_lut
 from transforms import image_io, storage
 from transforms.brackets import Bracket
 from transforms.exports import Edit, exports_done, middle, write_exports
-from transforms.exposures import Pixels, read_exposures, read_reference, same_depth
+from transforms.exposures import Pixels, planned_bytes, read_exposures, read_reference, same_depth
+from transforms.inflight import MemoryBudget
 from transforms.luts import read_given
 from transforms.outputs import FuseOptions, config_hash, output_uri, pack_row, recover_row
 from transforms.progress_file import report
@@ -175,7 +176,7 @@ class FuseBrackets(beam.DoFn):
 
     def __init__(self, options: FuseOptions, progress_file: str | None = None) -> None:
         self.options, self.progress_file = options, progress_file
-        self._shared = Shared()
+        self._shared, self._shared_budget = Shared(), Shared()
 
     def setup(self) -> None:
         """Loads the model once per process, however many threads the runner has."""
@@ -184,6 +185,7 @@ class FuseBrackets(beam.DoFn):
         cv2.setNumThreads(1)  # the runner has a worker for every core; threads below it would only fight
         used_device(self.options.device)  # fails the job at once, not every bracket
         self._predictor = self._shared.acquire(lambda: Predictor.load(self.options.weights))
+        self._budget = self._shared_budget.acquire(lambda: MemoryBudget(self.options.max_inflight_bytes))
 
     # Any: Beam would take a union with TaggedOutput for the type of the main output.
     def process(self, bracket: Bracket) -> Iterator[Any]:
@@ -203,11 +205,21 @@ class FuseBrackets(beam.DoFn):
     def _recover(self, bracket: Bracket) -> Row | None:
         model_id = self._predictor.model_id
         given = read_given(bracket, self.options, Stages())
-        row = recover_row(bracket, self.options, config_hash(bracket, self.options, model_id, given))
-        return row if row and exports_done(bracket, self.options, model_id) else None
+        try:
+            row = recover_row(bracket, self.options, config_hash(bracket, self.options, model_id, given))
+            return row if row and exports_done(bracket, self.options, model_id) else None
+        except OSError as error:
+            if storage.is_fatal(error):
+                raise
+            return None  # a name too long, an unreadable place: writing will say it of this bracket
 
     def _fuse(self, bracket: Bracket) -> Row:
-        row = fuse_bracket(bracket, self.options, self._predictor)
+        size = 0 if bracket.problem else planned_bytes(bracket, self.options, Stages())
+        start = time.perf_counter()
+        with self._budget.hold(size):
+            waited_msec = round((time.perf_counter() - start) * 1e3)
+            Metrics.distribution(NAMESPACE, "wait-msec").update(waited_msec)
+            row = fuse_bracket(bracket, self.options, self._predictor)
         for name in TIMINGS:
             Metrics.distribution(NAMESPACE, f"{name.removesuffix('_ms')}-msec").update(round(row[name]))
         for name in ("bytes_in", "bytes_out"):

@@ -102,19 +102,18 @@ class S3Store:
         self.client = client
 
     def read(self, bucket: str, key: str, limit: int | None) -> bytes:
-        """All bytes or the first `limit`, in one request: the answer tells the object's size."""
-        wanted = {} if limit is None else {"Range": f"bytes=0-{max(limit, 1) - 1}"}
+        """All bytes or the first `limit`, in one request: the answer to a range tells the object's size."""
+        last = "" if limit is None else max(limit, 1) - 1
         try:
-            answer = self.client.get_object(Bucket=bucket, Key=key, **wanted)
+            answer = self.client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{last}")
         except self.client.exceptions.ClientError as error:
             if error.response.get("Error", {}).get("Code") == "InvalidRange":
                 return b""  # no first byte: the object is empty
             raise
         with answer["Body"] as body:
             data: bytes = body.read()
-        total = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else None
-        size = answer["ContentLength"] if total is None else total
-        return check_length(data, size if limit is None else min(size, max(limit, 1)), bucket, key)
+        total = int(answer["ContentRange"].rpartition("/")[2])
+        return check_length(data, total if limit is None else min(total, max(limit, 1)), bucket, key)
 
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes stored, or None where there is no such object."""

@@ -50,6 +50,7 @@ class FuseOptions:
       overwrite: fuse again what an earlier run finished.
       weights: model weights, or None for the shipped ones.
       limits: largest image that is decoded.
+      max_inflight_bytes: of decoded pixels that the threads of a worker process hold at a time.
     """
 
     output: str
@@ -65,6 +66,7 @@ class FuseOptions:
     overwrite: bool = False
     weights: str | None = None
     limits: image_io.DecodeLimits = field(default_factory=image_io.DecodeLimits)
+    max_inflight_bytes: int = 4096 * 10**6
 
 
 def output_uri(group_id: str, options: FuseOptions) -> str:

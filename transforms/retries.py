@@ -37,7 +37,7 @@ _TRANSIENT_NAMES = (
     "Timeout",
     "TransportError",
 )
-_NO_CREDENTIALS = ("Credentials", "RefreshError", "TokenRetrieval", "SSOToken")
+_NO_CREDENTIALS = ("Credentials", "InvalidOperation", "RefreshError", "TokenRetrieval", "SSOToken")
 _SIGN_IN = {
     "gs": "run 'gcloud auth application-default login' or set GOOGLE_APPLICATION_CREDENTIALS",
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",

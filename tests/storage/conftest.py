@@ -183,8 +183,9 @@ def bucket(request, servers, clients, monkeypatch) -> Iterator[Bucket]:
 class Fault:
     """What to do with requests whose "METHOD path" matches, the first `times` of them.
 
-    kind: a status, or "reset" (after the request was read), "lost" (done, but the answer is lost), "cut"
-    (half of the answer, then a reset), "short" (half of the answer, and a header that says so), "stall".
+    kind: a status, or "early" (reset while the request is sent), "reset" (after it), "lost" (done, but the
+    answer is lost), "cut" (half of the answer, then a reset), "short" (half of the answer, and a header that
+    says so), "stall" (no answer in time).
     """
 
     kind: int | str
@@ -260,9 +261,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def _relay(self) -> None:
-        if self.headers.get("Expect", "").lower() == "100-continue":
-            pass  # BaseHTTPRequestHandler has answered it.
         kind = self.owner.pick(f"{self.command} {self.path}")
+        if kind == "early":
+            return self._reset()
         body = self._body()
         if kind == "reset":
             return self._reset()
