@@ -34,7 +34,8 @@ def build(
       progress_file: local file that workers append to, or None.
       hints: resources that the heavy step asks of its workers, by Beam's names; the other steps run anywhere.
     """
-    fuse = beam.ParDo(FuseBrackets(options, progress_file)).with_resource_hints(**hints or {})
+    fuse = beam.ParDo(FuseBrackets(options, progress_file))
+    fuse.with_resource_hints(**hints or {})  # of this step itself; the return value is the same object
     outcome = (
         root
         # Not looked for while the graph is built: the launcher has just written it, a rehearsal never does.

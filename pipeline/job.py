@@ -12,10 +12,15 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+)
 from rich.console import Console
 
-from pipeline import graph, progress
+from pipeline import dataflow, graph, progress
 from pipeline.local_runner import local_runner, without_secrets
 from pipeline.options import JobConfig, UsageError
 from transforms import discovery, storage
@@ -56,6 +61,9 @@ def run(config: JobConfig, console: Console) -> int:
       JobError: rows are missing at the end.
     """
     options = beam_options(config)
+    dataflow.check(config, options)
+    if dataflow.is_rehearsal(options):
+        return _rehearse(config, options, console)
     FileSystems.set_options(options)
     brackets = _first_checked(config)
     if config.dry_run:
@@ -64,7 +72,9 @@ def run(config: JobConfig, console: Console) -> int:
     found = write_manifest(config, brackets)
     _forget_old_rows(config)
     write_run(config, found, "running")
-    _run_graph(config, options, found, console)
+    if not _run_graph(config, options, found, console):
+        write_run(config, found, "submitted")
+        return OK
     return _account(config, found, console)
 
 
@@ -73,6 +83,10 @@ def beam_options(config: JobConfig) -> PipelineOptions:
     options = PipelineOptions(list(config.beam_args))
     # Nothing of ours is defined in __main__, so there is no session to pickle.
     options.view_as(SetupOptions).save_main_session = False
+    cloud = options.view_as(GoogleCloudOptions)
+    if dataflow.is_dataflow(options) and not cloud.job_name:
+        # Dataflow refuses a second job of one name; two on the same input would replace each other's rows.
+        cloud.job_name = f"lutfuse-{config.job_id}"
     return options
 
 
@@ -94,7 +108,15 @@ def _first_checked(config: JobConfig) -> Iterator[Bracket]:
             f"--input {config.source}: no images found; give a folder, glob or manifest with "
             f"{', '.join(discovery.IMAGE_SUFFIXES)} files"
         )
-    return itertools.chain([first], brackets)
+    return itertools.chain([first], _refusing(brackets))
+
+
+def _refusing(brackets: Iterator[Bracket]) -> Iterator[Bracket]:
+    # A manifest is read line by line: that it is none may show late, but still before anything is fused.
+    try:
+        yield from brackets
+    except InputError as error:
+        raise UsageError(str(error)) from None
 
 
 def grouping(config: JobConfig) -> discovery.Grouping:
@@ -181,20 +203,58 @@ def _is_local(options: PipelineOptions) -> bool:
     return options.view_as(StandardOptions).runner in _LOCAL_RUNNERS
 
 
-def _run_graph(config: JobConfig, options: PipelineOptions, found: Found, console: Console) -> None:
-    local = _is_local(options)
-    pipeline = beam.Pipeline(runner=local_runner(options) if local else None, options=options)
+def _run_graph(config: JobConfig, options: PipelineOptions, found: Found, console: Console) -> bool:
+    """Runs the graph; False where it was only written down and will run later."""
+    if not _is_local(options):
+        return _run_remote(config, options, found, console)
+    pipeline = beam.Pipeline(runner=local_runner(options), options=options)
     with progress.shown(found.brackets, console) as progress_file:
-        graph.build(
-            pipeline,
-            manifest=config.manifest_uri,
-            options=config.fuse,
-            metrics=config.rows_prefix("metrics"),
-            failures=config.rows_prefix("failures"),
-            shards=max(1, -(-found.brackets // ROWS_PER_SHARD)),
-            progress_file=progress_file if local else None,
-        )
+        _build(pipeline, config, found, progress_file)
         pipeline.run().wait_until_finish()
+    return True
+
+
+def _build(
+    pipeline: beam.Pipeline, config: JobConfig, found: Found, progress_file: str | None = None
+) -> None:
+    graph.build(
+        pipeline,
+        manifest=config.manifest_uri,
+        options=config.fuse,
+        metrics=config.rows_prefix("metrics"),
+        failures=config.rows_prefix("failures"),
+        shards=max(1, -(-found.brackets // ROWS_PER_SHARD)),
+        progress_file=progress_file,
+        hints=config.hints,
+    )
+
+
+def _run_remote(config: JobConfig, options: PipelineOptions, found: Found, console: Console) -> bool:
+    pipeline = beam.Pipeline(options=options)
+    _build(pipeline, config, found)
+    result = pipeline.run()
+    if dataflow.is_template(options):
+        # Nothing runs yet: rows come when the template is launched.
+        console.print("job written; its rows appear when it has run", soft_wrap=True)
+        return False
+    console.print(
+        f"{found.brackets} brackets submitted; progress is on the runner's own page", soft_wrap=True
+    )
+    try:
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        console.print("the job goes on without this command; the runner's page can cancel it", soft_wrap=True)
+        raise
+    return True
+
+
+def _rehearse(config: JobConfig, options: PipelineOptions, console: Console) -> int:
+    """Assembles the job without reading the input, and prints what would be submitted."""
+    pipeline = beam.Pipeline(options=options)
+    _build(pipeline, config, Found())
+    console.print_json(json.dumps(dataflow.submission(pipeline.run(), options)))
+    console.print("dry run: nothing was read, written or submitted")
+    return OK
 
 
 def _account(config: JobConfig, found: Found, console: Console) -> int:

@@ -5,7 +5,8 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import pyarrow.parquet as pq
 
@@ -22,18 +23,21 @@ def read_manifest(uri: str) -> Iterator[Bracket]:
     (a list in EV). Relative URIs start at the manifest's folder. A bad line becomes a bracket with a
     problem; a file that is no manifest at all raises InputError.
     """
-    data = storage.read_bytes(uri)
     reader = {"jsonl": _jsonl_records, "csv": _csv_records, "parquet": _parquet_records}[
         uri.rpartition(".")[2].lower()
     ]
     base = storage.parent(uri)
-    for number, record in reader(data, uri):
-        yield _bracket_of(record, number, base)
+    # A million brackets are hundreds of MB: they pass line by line, and only an object is held whole.
+    with Path(uri).open("rb") if storage.is_local(uri) else io.BytesIO(storage.read_bytes(uri)) as file:
+        try:
+            for number, record in reader(file, uri):
+                yield _bracket_of(record, number, base)
+        except UnicodeDecodeError as error:
+            raise InputError(f"--input {uri}: not UTF-8 text ({error}); save the manifest as UTF-8") from None
 
 
-def _jsonl_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
-    text = _text(data, uri)
-    for number, line in enumerate(text.split("\n"), 1):
+def _jsonl_records(file: IO[bytes], uri: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(io.TextIOWrapper(file, "utf-8-sig", newline="\n"), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
@@ -41,8 +45,8 @@ def _jsonl_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
                 yield number, f"not JSON ({error})"
 
 
-def _csv_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(io.StringIO(_text(data, uri)), strict=True)
+def _csv_records(file: IO[bytes], uri: str) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
     try:
         _require_columns(reader.fieldnames or [], uri)
         for record in reader:
@@ -53,11 +57,11 @@ def _csv_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
         ) from None
 
 
-def _parquet_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
+def _parquet_records(file: IO[bytes], uri: str) -> Iterator[tuple[int, Any]]:
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
-        _require_columns(file.schema_arrow.names, uri)
-        rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
+        table = pq.ParquetFile(file)
+        _require_columns(table.schema_arrow.names, uri)
+        rows = (row for batch in table.iter_batches() for row in batch.to_pylist())
         for number, row in enumerate(rows, 1):
             yield number, {k: v for k, v in row.items() if v is not None}
     except InputError:
@@ -65,13 +69,6 @@ def _parquet_records(data: bytes, uri: str) -> Iterator[tuple[int, Any]]:
     except Exception as error:
         # pyarrow reports damaged files with many types, OSError and ArrowInvalid among them.
         raise InputError(f"--input {uri}: not a readable Parquet file ({error}); write it again") from None
-
-
-def _text(data: bytes, uri: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"--input {uri}: not UTF-8 text ({error}); save the manifest as UTF-8") from None
 
 
 def _require_columns(names: Iterable[str], uri: str) -> None:

@@ -155,3 +155,13 @@ def test_the_demo_bracket_can_be_fused(tmp_path):
     done = lutfuse("fuse", "--input", tmp_path / "in", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert rows(tmp_path / "out", "metrics")[0]["psnr_db"] > 5
+
+
+def test_a_manifest_that_breaks_off_in_the_middle_fuses_nothing_and_ends_with_2(tmp_path):
+    good = json.dumps({"group_id": "a", "uris": ["1.jpg", "2.jpg"]}).encode()
+    manifest = tmp_path / "brackets.jsonl"
+    manifest.write_bytes(good + b"\n" + b"\n" * 100_000 + b"\xff\xfe\n")
+    done = lutfuse("fuse", "--input", manifest, "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert "save the manifest as UTF-8" in done.stderr
+    assert not list((tmp_path / "out").rglob("*.jsonl"))

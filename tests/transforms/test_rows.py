@@ -1,12 +1,24 @@
 """Rows are checked before Parquet can drop or invent anything."""
 
+import time
+
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
 
-from transforms.rows import FAILURES_SCHEMA, WriteRows, check_row, failure_row, median, read_rows, shards
+from transforms.rows import (
+    FAILURES_SCHEMA,
+    METRICS_SCHEMA,
+    WriteRows,
+    check_row,
+    failure_row,
+    median,
+    read_rows,
+    shards,
+)
 
 
 def row(**changes):
@@ -67,3 +79,36 @@ def test_reading_a_few_columns_gives_just_those(tmp_path):
 )
 def test_median_ignores_nulls(values, expected):
     assert median(pa.chunked_array([pa.array(values, pa.float64())])) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        ("width", 3840, "3840"),
+        ("width", 2**31 - 1, 2**31),
+        ("width", np.int64(3840), 0.5),
+        ("bytes_in", 2**40, 2**63),
+        ("psnr_db", 31.5, "31.5"),
+        ("psnr_db", np.float32(31.5), "high"),
+        ("psnr_db", None, [31.5]),
+        ("group_id", "Gruppe ä", "\udce9"),
+        ("group_id", "a", b"\xff"),
+        ("input_uris", ["ä.jpg"], ["\udce9.jpg"]),
+        ("input_uris", [], [1]),
+    ],
+)
+def test_values_are_judged_as_arrow_judges_them(column, good, bad):
+    field = METRICS_SCHEMA.field(column)
+    schema = pa.schema([field])
+    check_row({column: good}, schema)
+    assert pa.array([good], field.type).to_pylist() is not None
+    with pytest.raises(TypeError, match=f"{column} is"):
+        check_row({column: bad}, schema)
+
+
+def test_a_checked_row_can_be_checked_a_thousand_times_in_no_time():
+    plain = row()
+    start = time.process_time()
+    for _ in range(1000):
+        check_row(plain, FAILURES_SCHEMA)
+    assert time.process_time() - start < 0.1  # 1 usec a column; Arrow's own check takes 30
