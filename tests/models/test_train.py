@@ -149,6 +149,14 @@ def test_the_reference_counts_less_for_a_pair_than_for_a_full_bracket(pool):
     assert per_frames[1] == pytest.approx(4 * per_frames[0])
 
 
+def test_mef_ssim_yields_where_a_full_bracket_has_a_reference(pool):
+    full = collate([whole_sample(pool[3], range(5), 32, 44)], CPU)
+    unknown = full._replace(known=torch.zeros(1))
+    image = full.views.mean(1)
+    with_reference, alone = (fidelity(image, b, LossWeights())["mef_ssim"].item() for b in (full, unknown))
+    assert with_reference == pytest.approx((1 - LossWeights().mef_ssim_yields) * alone)
+
+
 def test_validation_scores_pair_and_full_bracket(pool):
     scores = validate(Trainer(TINY, CPU).average, pool[:2], TINY, CPU)
     assert set(scores) == {
