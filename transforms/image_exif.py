@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from transforms.image_tags import LONG, SHORT, Ifd, TagReader, integers_tag, pack_tiff
+from transforms.image_tags import LONG, SHORT, Ifd, TagReader, integers_of, integers_tag, pack_tiff
 
 PREFIX = b"Exif\0\0"  # of the JPEG segment; EXIF in PNG has none
 _MAX_EXIF_BYTES = 48 << 10  # fits a JPEG segment, and leaves the comment behind it in the first 128 KiB
@@ -24,7 +24,7 @@ def strip_prefix(exif: bytes) -> bytes:
 
 def orientation(ifd0: Ifd) -> int:
     """EXIF orientation 1…8; anything else counts as upright, as viewers have it."""
-    values = ifd0[ORIENTATION].integers() if ORIENTATION in ifd0 else ()
+    values = integers_of(ifd0, ORIENTATION)
     return int(values[0]) if len(values) and 1 <= values[0] <= 8 else 1
 
 

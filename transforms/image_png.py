@@ -187,7 +187,7 @@ def _deflate(pixels: Pixels) -> Iterator[bytes]:
         filtered = np.full((len(rows), 1 + rows.shape[1]), _FILTER_UP, np.uint8)
         np.subtract(rows, np.concatenate((above, rows[:-1])), out=filtered[:, 1:])
         above = rows[-1:]
-        if packed := packer.compress(filtered):
+        if packed := packer.compress(filtered.data):
             yield packed
     yield packer.flush()
 

@@ -131,7 +131,7 @@ class TagReader:
 
     def child(self, parent: Ifd, pointer: int) -> Ifd:
         """The directory that a tag of `parent` points to; empty if there is none."""
-        offsets = parent[pointer].integers() if pointer in parent else ()
+        offsets = integers_of(parent, pointer)
         return self.directory(int(offsets[0]))[0] if len(offsets) else {}
 
 
@@ -159,6 +159,11 @@ def _pack_directory(ifd: Mapping[int, Tag], start: int) -> bytes:
         table += struct.pack("<HHI", number, tag.type, count) + inline
         heap += raw + bytes(len(raw) % 2) if len(raw) > 4 else b""  # offsets must be even
     return table + bytes(4) + heap
+
+
+def integers_of(ifd: Ifd, kind: int) -> NDArray[np.int64]:
+    """The first values of a tag, [n] int64; empty where the directory has no such tag."""
+    return ifd[kind].integers() if kind in ifd else np.empty(0, np.int64)
 
 
 def integers_tag(kind: int, values: Iterable[int] | NDArray[np.int64]) -> Tag:

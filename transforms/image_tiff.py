@@ -8,7 +8,17 @@ from numpy.typing import NDArray
 
 from transforms import image_tiff_blocks as blocks
 from transforms.image_exif import kept_tags, orientation
-from transforms.image_tags import ASCII, LONG, SHORT, UNDEFINED, Tag, TagReader, integers_tag, pack_tiff
+from transforms.image_tags import (
+    ASCII,
+    LONG,
+    SHORT,
+    UNDEFINED,
+    Tag,
+    TagReader,
+    integers_of,
+    integers_tag,
+    pack_tiff,
+)
 from transforms.image_types import MAX_PROFILE_BYTES, ImageError, ImageHeader, Pixels, displayed_size
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -150,7 +160,7 @@ class TiffFile:
             tags, following = self._reader.directory(offset)
             if not tags:
                 return
-            kind = tags[_SUBFILE].integers() if _SUBFILE in tags else ()
+            kind = integers_of(tags, _SUBFILE)
             if not (len(kind) and kind[0] & 5):
                 raise ImageError(
                     "unsupported", "TIFF of several pages; an exposure must be one picture, split it"
@@ -227,7 +237,8 @@ class TiffFile:
         grey = np.ascontiguousarray(pixels[..., 0])
         if photometric == _PALETTE:
             palette = self._integers(_COLORMAP).reshape(3, 256).T
-            return (palette >> 8 if palette.max() > 255 else palette).astype(np.uint8)[grey]
+            rgb: Pixels = (palette >> 8 if palette.max() > 255 else palette).astype(np.uint8)[grey]
+            return rgb
         return cv2.cvtColor(~grey if photometric == _INVERTED else grey, cv2.COLOR_GRAY2RGB)
 
 
@@ -267,4 +278,4 @@ def _deflate(rows: Pixels) -> bytes:
     differences = rows.astype(rows.dtype.newbyteorder("<"))
     differences[:, 1:] -= rows[:, :-1]
     packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    return packer.compress(differences) + packer.flush()
+    return packer.compress(differences.data) + packer.flush()
