@@ -5,7 +5,9 @@ A runner may retry a bundle: the same bracket gives the same bytes under the sam
 attempt replaces the first with itself.
 """
 
+import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,10 @@ MIME = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff"}
 # Scores are taken on copies halved to at most this many px a side (480x270 for UHD): at full size they would
 # cost more than everything else together. PSNR is taken at full size.
 PROXY_SIDE = 512
+# Brackets of this process on the GPU at a time, each on a stream of its own: one is copied while another is
+# computed, and threads that wait hold no memory there.
+GPU_SLOTS = 2
+_GPU_SLOTS = threading.BoundedSemaphore(GPU_SLOTS)
 
 
 def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor") -> Row:
@@ -102,7 +108,8 @@ def plan_edit(
 def _apply(edit: Edit, frames: list[Pixels], options: FuseOptions, stages: Stages) -> Pixels:
     from models.fusion import fuse
 
-    with stages("fuse"):
+    on_gpu = used_device(options.device) == "cuda"
+    with stages("fuse"), _GPU_SLOTS if on_gpu else contextlib.nullcontext():
         return fuse([frames[i] for i in edit.order], edit.grid, edit.lut, device=options.device)
 
 

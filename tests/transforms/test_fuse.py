@@ -2,6 +2,9 @@
 
 import errno
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -247,3 +250,33 @@ class TestFuseBrackets:
         assert result.value["input_uris"] == ["/none.jpg", "/\\udce9.jpg"]
         assert json.dumps(result.value)
         assert progress.read_bytes() == b"x"
+
+
+def test_threads_of_a_process_share_the_gpu_a_few_at_a_time(monkeypatch, bracket, options, predictor):
+    here, most = [], []
+
+    def fuse_slowly(images, grid, lut, *, device):
+        here.append(device)
+        most.append(len(here))
+        time.sleep(0.05)
+        here.pop()
+        return images[0]
+
+    monkeypatch.setattr("models.fusion.fuse", fuse_slowly)
+    monkeypatch.setattr("models.fusion.cuda_device_count", lambda: 1)
+    scenes = [replace(bracket, group_id=str(i)) for i in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        rows = list(threads.map(lambda scene: fuse_bracket(scene, options, predictor), scenes))
+    assert {row["device"] for row in rows} == {"cuda"}
+    assert max(most) <= fuse.GPU_SLOTS
+
+
+def test_on_the_cpu_no_thread_waits_for_another(monkeypatch, bracket, options, predictor):
+    class Taken:
+        def __enter__(self):
+            raise AssertionError("the CPU waited for the GPU")
+
+        __exit__ = None
+
+    monkeypatch.setattr(fuse, "_GPU_SLOTS", Taken())
+    assert fuse_bracket(bracket, replace(options, device="cpu"), predictor)["device"] == "cpu"
