@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
@@ -18,7 +20,23 @@ def local_runner(options: PipelineOptions) -> FnApiRunner:
     """
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
-    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
+    return _LocalRunner(provision_info=ExtendedProvisionInfo(provision))
+
+
+class WorkerLostError(RuntimeError):
+    """A worker process ended before its work did."""
+
+
+class _LocalRunner(FnApiRunner):
+    def run_pipeline(self, pipeline: Pipeline, options: PipelineOptions) -> Any:
+        try:
+            return super().run_pipeline(pipeline, options)
+        except RuntimeError as error:
+            if "Channel closed" not in str(error):
+                raise
+            raise WorkerLostError(
+                "a worker process ended early: killed, or out of memory (fewer --direct_num_workers need less)"
+            ) from error
 
 
 def without_secrets(arguments: Iterable[str]) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """What worker processes are told, and what is never written down."""
 
+import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from pipeline.local_runner import local_runner, without_secrets
+from pipeline.local_runner import WorkerLostError, local_runner, without_secrets
 
 
 def test_workers_get_the_options_of_the_launcher():
@@ -23,3 +25,20 @@ def test_keys_tokens_and_passwords_are_left_out_of_what_is_shown():
         "--s3_session_token",
         "--streaming",
     ]
+
+
+def failing(message):
+    def run(*_):
+        raise RuntimeError(message)
+
+    return run
+
+
+def test_only_a_lost_worker_is_called_one(monkeypatch):
+    runner = local_runner(PipelineOptions([]))
+    monkeypatch.setattr(FnApiRunner, "run_pipeline", failing("Channel closed prematurely."))
+    with pytest.raises(WorkerLostError, match="a worker process ended early"):
+        runner.run_pipeline(None, None)
+    monkeypatch.setattr(FnApiRunner, "run_pipeline", failing("another reason"))
+    with pytest.raises(RuntimeError, match="another reason"):
+        runner.run_pipeline(None, None)
