@@ -34,7 +34,9 @@ while (($#)); do
 done
 
 # One worker of each profile fuses with all of its CPUs: decoding and encoding take most of a bracket's time,
-# so CPUs, not the GPU, decide the speed. Two threads a CPU: one waits for storage while the other computes.
+# so CPUs, not the GPU, decide the speed. A process for every CPU, which is Dataflow's default: the student of a
+# process serves one thread at a time. Two threads each: one waits for storage while the other computes.
+# In flight: what is left of the worker's memory after 1 GB a process, shared among them, with room to spare.
 # Shuffle: the service's, for only names and rows pass through it, about 1 GB a million brackets.
 # Disk: 50 GB for image and driver; pictures never touch it.
 # Autoscaling follows the throughput; --max_num_workers caps it (your GPU quota has the last word).
@@ -44,12 +46,12 @@ common=(
   --experiments=shuffle_mode=service
   --autoscaling_algorithm=THROUGHPUT_BASED
   --disk_size_gb=50
+  --number_of_worker_harness_threads=2
 )
-# One process a worker, so that its threads share one CUDA context and one model. The steps before and after the
-# fusing are light and run on small machines without a GPU: the machine type of the GPU is in the hint.
+# The steps before and after the fusing are light and run on small machines without a GPU: the machine type of
+# the GPU is in the hint.
 gpu=(
   --device=cuda # a worker without a GPU stops the job instead of running on at a tenth of the speed
-  --experiments=no_use_multiple_sdk_containers
   --machine_type=e2-standard-2
   --num_workers=4 # a new GPU worker takes minutes for its driver: do not begin with one
 )
@@ -57,20 +59,20 @@ driver=install-nvidia-driver:5xx # for CUDA 12
 
 case $profile in
   l4) # the cheapest GPU an hour for its CPUs, and made for pictures; machines g2 only
-    workers=("${gpu[@]}" --number_of_worker_harness_threads=16 --max_num_workers=32 --min-ram=28 --cpu-count=8
+    workers=("${gpu[@]}" --max_num_workers=32 --min-ram=28 --cpu-count=8 --max-inflight-mb=2500
       "--accelerator=type:nvidia-l4;count:1;machine_type:g2-standard-8;$driver")
     ;;
   t4) # older, in most regions; attached to n1 machines
-    workers=("${gpu[@]}" --number_of_worker_harness_threads=16 --max_num_workers=32 --min-ram=26 --cpu-count=8
+    workers=("${gpu[@]}" --max_num_workers=32 --min-ram=26 --cpu-count=8 --max-inflight-mb=2300
       "--accelerator=type:nvidia-tesla-t4;count:1;machine_type:n1-standard-8;$driver")
     ;;
   a100) # where A100s are reserved anyway: 12 CPUs cannot keep one busy with this work
-    workers=("${gpu[@]}" --number_of_worker_harness_threads=24 --max_num_workers=8 --min-ram=80 --cpu-count=12
+    workers=("${gpu[@]}" --max_num_workers=8 --min-ram=80 --cpu-count=12 --max-inflight-mb=5000
       "--accelerator=type:nvidia-tesla-a100;count:1;machine_type:a2-highgpu-1g;$driver")
     ;;
-  cpu) # AVX-512 machines without hints; a process for every CPU, which is Dataflow's default
-    workers=(--device=cpu --machine_type=n2-standard-8 --number_of_worker_harness_threads=2
-      --num_workers=4 --max_num_workers=64)
+  cpu) # machines with AVX-512; without hints, so that Dataflow may also place it with FlexRS
+    workers=(--device=cpu --machine_type=n2-standard-8 --num_workers=4 --max_num_workers=64
+      --max-inflight-mb=2500)
     ;;
   *)
     echo "run_dataflow.sh: --profile '$profile': unknown; choose l4, t4, a100 or cpu" >&2

@@ -2,10 +2,11 @@
 
     python tests/benchmarks/bench_scale.py [--brackets 10000 100000 1000000] [--json FILE]
 
-The real launcher and the real graph run; only the pictures are left out: the heavy step looks for a finished
-image, finds none and yields a plausible row at once. Each size runs in two processes of its own, as on a remote
-runner: the launcher (listing, judging, writing the resolved manifest; counting rows at the end) and the worker
-(all of the graph, on Beam's in-process runner). CPU time is what counts, so a busy machine does not matter much.
+The real launcher and the real graph run; only the pictures are left out: the heavy step looks for a
+finished image, finds none and yields a plausible row at once. Each size runs in processes of its own, as
+on a remote runner: the launcher before the job (listing, judging, writing the resolved manifest), all
+workers (the graph, on Beam's in-process runner), the launcher after it (counting rows). CPU time is what
+counts, so a busy machine does not matter much.
 """
 
 import argparse
@@ -22,7 +23,6 @@ from unittest import mock
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from rich.console import Console
-from rich.table import Table
 
 from pipeline import cli, graph, job
 from pipeline.options import JobConfig, add_fuse_arguments, resolve
@@ -81,6 +81,11 @@ def config_of(folder: Path) -> JobConfig:
     return resolve(*parser.parse_known_args(argv))
 
 
+def _lines(path: str) -> int:
+    with Path(path).open("rb") as file:
+        return sum(1 for _ in file)
+
+
 def begin(folder: Path) -> dict[str, Any]:
     """The launcher before the job: every bracket judged and written down."""
     config = config_of(folder)
@@ -90,7 +95,7 @@ def begin(folder: Path) -> dict[str, Any]:
 def work(folder: Path) -> dict[str, Any]:
     """What all workers do together, but for the pixels."""
     config = config_of(folder)
-    found = job.Found(brackets=sum(1 for _ in Path(config.manifest_uri).open("rb")))
+    found = job.Found(brackets=_lines(config.manifest_uri))
     with mock.patch.object(graph, "FuseBrackets", Unpictured):
         pipeline = beam.Pipeline(runner=FnApiRunner())
         job._build(pipeline, config, found)
@@ -101,7 +106,7 @@ def work(folder: Path) -> dict[str, Any]:
 def end(folder: Path) -> dict[str, Any]:
     """The launcher after the job: every bracket accounted for, and the summary."""
     config = config_of(folder)
-    found = job.Found(brackets=sum(1 for _ in Path(config.manifest_uri).open("rb")))
+    found = job.Found(brackets=_lines(config.manifest_uri))
     with Path("/dev/null").open("w") as nowhere:
         job._account(config, found, Console(file=nowhere))
     counts = json.loads((folder / "out" / "run.json").read_text())["counts"]
@@ -115,7 +120,7 @@ def end(folder: Path) -> dict[str, Any]:
 
 
 def measured(step: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """What `step` returns in a process of its own, with its CPU and wall-clock seconds and its memory's peak."""
+    """What `step` returns in a process of its own, with CPU time, wall-clock time and peak memory."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(_measure, (step, folder))
@@ -145,29 +150,23 @@ def simulate(counts: list[int]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Prints the table of all sizes; ends with an error where a row is missing or the overhead is over 1 msec."""
+    """Prints all sizes; an error where a row is missing or the overhead is over 1 msec of CPU a bracket."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--brackets", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
-    table = Table(
-        "brackets", "CPU ms each", "begin s / MB", "work s / MB", "end s / MB", "rows", "files", "MB"
-    )
-    results = list(simulate(args.brackets))
-    for result in results:
+    print("brackets  CPU msec each  CPU s and peak MB of: begin, work, end  rows  Parquet files and MB")
+    results = []
+    for result in simulate(args.brackets):
+        results.append(result)
+        steps = [result[step] for step in ("begin", "work", "end")]
+        shown = ", ".join(f"{step['cpu_s']:.1f} s {step['peak_mb']:.0f} MB" for step in steps)
         low, high = result["end"]["file_mb"]
-        table.add_row(
-            f"{result['brackets']:,}",
-            f"{result['cpu_ms_per_bracket']:.3f}",
-            *(
-                f"{result[step]['cpu_s']:.1f} / {result[step]['peak_mb']:.0f}"
-                for step in ("begin", "work", "end")
-            ),
-            f"{result['end']['rows']:,}",
-            str(result["end"]["files"]),
-            f"{low:.1f}–{high:.1f}",
+        print(
+            f"{result['brackets']:8,}  {result['cpu_ms_per_bracket']:.3f}  {shown}  "
+            f"{result['end']['rows']:,}  {result['end']['files']} of {low:.1f} to {high:.1f}",
+            flush=True,
         )
-    Console().print(table)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2))
     for result in results:

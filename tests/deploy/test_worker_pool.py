@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -54,8 +53,8 @@ def serving(command, port, log, **options):
             process.wait(30)
 
 
-def lutfuse(*argv, cwd):
-    command = [sys.executable, "-m", "pipeline", "fuse", *map(str, argv)]
+def lutfuse(python, *argv, cwd):
+    command = [python, "-m", "pipeline", "fuse", *map(str, argv)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -93,7 +92,8 @@ def test_a_worker_pool_with_only_the_wheel_gives_the_bytes_of_the_in_process_run
     for i, size in enumerate([(64, 48), (50, 70), (33, 21)]):
         write_bracket(tmp_path / "in" / f"scene {i}", 2 + i, size=size, seed=i, reference=i == 0)
     common = ("--input", tmp_path / "in", "--look", "warm", "--lut-size", "17")
-    lutfuse(*common, "--output", tmp_path / "here", cwd=tmp_path)
+    # The same wheel launches and works, as in the image.
+    lutfuse(clean_python, *common, "--output", tmp_path / "here", cwd=tmp_path)
 
     elsewhere = tmp_path / "elsewhere"  # an empty folder: nothing can be imported from it by accident
     elsewhere.mkdir()
@@ -105,7 +105,7 @@ def test_a_worker_pool_with_only_the_wheel_gives_the_bytes_of_the_in_process_run
     }
     pool, jobs = free_port(), free_port()
     pool_command = (clean_python, "-m", "apache_beam.runners.worker.worker_pool_main")
-    job_command = (sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main")
+    job_command = (clean_python, "-m", "apache_beam.runners.portability.local_job_service_main")
     with (
         serving(
             (*pool_command, f"--service_port={pool}"),
@@ -117,6 +117,7 @@ def test_a_worker_pool_with_only_the_wheel_gives_the_bytes_of_the_in_process_run
         serving((*job_command, f"--port={jobs}"), jobs, tmp_path / "jobs.log", cwd=elsewhere),
     ):
         lutfuse(
+            clean_python,
             *common,
             "--output",
             tmp_path / "there",
