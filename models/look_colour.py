@@ -6,7 +6,7 @@ Colours are planar, [3, M] in [0, 1], float32 or float64: the dtype of the input
 so the same lines bake a grid (float32) and evaluate exactly (float64). Every stage ends in [0, 1].
 
 Note [no inverted tones]: whatever the values, no stage lowers a channel when that channel of its input rises,
-and neutrals keep their order through all of them. Tone curves keep a slope between 1/3 and 3 (shadows,
+and neutrals keep their order in luma through all of them. Tone curves keep a slope from 1/3 to 3 (shadows,
 highlights) or between 1/2 and 2 (contrast), so they neither tear tones apart nor melt them together.
 """
 

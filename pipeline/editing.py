@@ -95,10 +95,12 @@ def _check_with_luts(args: argparse.Namespace, look: Look | None) -> None:
         raise UsageError(
             f"--export-luts: with --luts {args.luts} no LUT is predicted, so none is exported; leave one out"
         )
-    if look is not None and look.changes_colours() and not (look.balance or look.detail):
-        raise UsageError(
-            f"--look {args.look}: its colours have no effect, because --luts {args.luts} takes the place of "
-            "LUT and look; leave it out, or export with the look and edit that"
+    if look is not None and look.changes_colours():
+        # Not refused: a job that exported with the look is repeated with both, and skips what is unedited.
+        _log.warning(
+            "--look %s: its colours are not applied, only balance and detail; --luts %s takes their place",
+            args.look,
+            args.luts,
         )
 
 

@@ -90,7 +90,10 @@ def planned_bytes(bracket: Bracket, options: FuseOptions, stages: Stages) -> int
     """Bytes of pixels that fusing `bracket` holds at once, by the header of its first exposure."""
     frame = _first_header(bracket.uris[0], options.limits, stages).decoded_bytes
     # The exposures, the fused picture, the reference, and a decoder's or encoder's copy of one.
-    return frame * (len(bracket.uris) + (3 if bracket.reference else 2))
+    count = len(bracket.uris)
+    # For the merged image: exposures of 8 bit once more in 16, the image itself, the encoder's copy.
+    merge = 2 * (count + 2) if options.export_merge else 0
+    return frame * (count + (3 if bracket.reference else 2) + merge)
 
 
 def _first_header(uri: str, limits: image_io.DecodeLimits, stages: Stages) -> image_io.ImageHeader:

@@ -40,8 +40,8 @@ def test_no_look_leaves_the_range_or_gives_nan(look):
 @given(any_look())
 @bounded
 def test_neutral_tones_keep_their_order_under_any_look(look):
-    # The two arcs of the sRGB curve, with the constants of its standard, miss each other by 4e-8.
-    assert np.diff(apply_colour(RAMP, look), axis=1).min() >= -1e-7
+    # To a quarter of an 8-bit level: vibrance sees no neutral in one that white balance cast and clipped.
+    assert np.diff(luma(apply_colour(RAMP, look))).min() >= -0.25 / 255
 
 
 @pytest.mark.parametrize("key", [key for key in COLOUR_KEYS if key != "pivot"])

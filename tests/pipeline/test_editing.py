@@ -90,11 +90,11 @@ def test_exporting_luts_that_were_given_is_refused(luts):
     assert parse("--luts", luts, "--export-merge").fuse.export_merge
 
 
-def test_a_look_that_given_luts_would_leave_without_effect_is_refused(luts):
-    with pytest.raises(UsageError, match="--look warm: its colours have no effect, because --luts"):
-        parse("--luts", luts, "--look", "warm")
-    for look in ("window-pull", "neutral"):
-        assert parse("--luts", luts, "--look", look).fuse.look.name == look
+def test_a_look_whose_colours_given_luts_replace_is_warned_of(luts, caplog):
+    assert parse("--luts", luts, "--look", "neutral").fuse.look.name == "neutral"
+    assert caplog.text == ""
+    assert parse("--luts", luts, "--look", "warm").fuse.look.name == "warm"
+    assert "--look warm: its colours are not applied, only balance and detail; --luts" in caplog.text
 
 
 def test_sizes_are_2_to_129_with_the_reason_and_large_exports_are_warned_of(caplog):

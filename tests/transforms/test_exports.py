@@ -15,7 +15,7 @@ from models.reference import fuse_reference
 from transforms import exports, image_io
 from transforms.brackets import Bracket
 from transforms.exports import ACTS_ON, Edit, cube_text, exports_done, merge
-from transforms.exposures import read_exposures
+from transforms.exposures import planned_bytes, read_exposures
 from transforms.fuse import FuseBrackets, fuse_bracket, plan_edit
 from transforms.outputs import FuseOptions
 from transforms.stages import Stages
@@ -119,7 +119,7 @@ class TestReRuns:
     def run(self, bracket, options, predictor):
         def run(**change):
             step = FuseBrackets(dataclasses.replace(options, **change))
-            step._predictor = predictor
+            step.setup()
             (row,) = step.process(bracket)
             return "skipped" if row["total_ms"] is None else "fused"
 
@@ -177,7 +177,7 @@ class TestReRuns:
 
         monkeypatch.setattr(exports, "merge", fail)
         step = FuseBrackets(options)
-        step._predictor = predictor
+        step.setup()
         (failure,) = step.process(bracket)
         assert failure.value["message"] == "ValueError: no merge"
         assert not Path(options.output, "fused").exists()
@@ -198,3 +198,10 @@ def test_distance_to_the_finest_lut_falls_at_every_step(frames, predictor):
         }
         distances.append([math.sqrt(np.mean((fused[n] - fused[129]) ** 2)) for n in (2, 5, 9, 17, 33, 65)])
     assert (np.diff(distances, axis=1) < 0).all()
+
+
+def test_the_merged_image_counts_in_the_memory_that_a_bracket_is_planned_for(bracket, options):
+    plain = dataclasses.replace(options, export_merge=False)
+    frame = 64 * 48 * 3
+    extra = planned_bytes(bracket, options, Stages()) - planned_bytes(bracket, plain, Stages())
+    assert extra == 2 * frame * (3 + 2)

@@ -120,15 +120,16 @@ def test_a_file_larger_than_any_lut_is_refused_unread(tmp_path, bracket, monkeyp
     assert e.value.error_type == "too_large"
 
 
+@pytest.mark.parametrize("look", [None, load_preset("warm")])
 def test_a_re_run_fuses_again_exactly_the_brackets_whose_lut_was_edited(
-    tmp_path, bracket, write_bracket, predictor
+    tmp_path, bracket, write_bracket, predictor, look
 ):
     other = Bracket("other", tuple(write_bracket(tmp_path / "in2", 2)))
     out = f"{tmp_path}/out"
 
     def run(**chosen):
-        step = FuseBrackets(FuseOptions(out, lut_size=5, **chosen))
-        step._predictor = predictor
+        step = FuseBrackets(FuseOptions(out, lut_size=5, look=look, **chosen))
+        step.setup()
         rows = [row for b in (bracket, other) for row in step.process(b)]
         return [row["total_ms"] is not None for row in rows]
 
