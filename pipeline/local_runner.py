@@ -35,7 +35,7 @@ class _LocalRunner(FnApiRunner):
             if "Channel closed" not in str(error):
                 raise
             raise WorkerLostError(
-                "a worker process ended early: killed, or out of memory (fewer --direct_num_workers need less)"
+                "a worker process ended early: killed, or out of memory (use fewer --direct_num_workers)"
             ) from error
 
 

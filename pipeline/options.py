@@ -6,6 +6,7 @@ value, the rule and the remedy.
 
 import argparse
 import hashlib
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -216,7 +217,7 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         overwrite=args.overwrite,
         weights=existing_weights(args.weights),
         limits=DecodeLimits(max_megapixels=args.max_megapixels),
-        max_inflight_bytes=round(args.max_inflight_mb * 1e6),
+        max_inflight_bytes=math.ceil(args.max_inflight_mb * 1e6),
         **editing_fields(args),
     )
     identity = "\n".join((source, args.group_by, str(args.exif_gap), args.reference))
