@@ -171,8 +171,8 @@ class GcsStore:
             return b""
         part = {} if wanted == size else {"start": 0, "end": wanted - 1}
         # raw: sizes are those of what is stored, also where the store would unpack gzip on the way.
-        data = self.client.bucket(bucket).blob(key).download_as_bytes(
-            raw_download=True, **part, **self._calls
+        data = (
+            self.client.bucket(bucket).blob(key).download_as_bytes(raw_download=True, **part, **self._calls)
         )
         return check_length(data, wanted, bucket, key)
 
