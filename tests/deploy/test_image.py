@@ -49,13 +49,24 @@ def test_the_harness_entry_is_of_the_installed_beam():
 def test_the_last_stage_has_neither_sources_nor_a_compiler():
     stage = last_stage()
     copied = re.findall(r"^COPY (?!--from)(\S+)", stage, re.MULTILINE)
-    assert copied == ["deploy/requirements.txt", "deploy/flex-template/launch.py"]
+    assert copied == ["deploy/flex-template/launch.py"]
     assert "-slim" in stage.splitlines()[1]
     assert not re.search(r"apt-get|build-essential|devel", stage)
     assert 'ENTRYPOINT ["/opt/apache/beam/boot"]' in stage
-    assert stage.count("pip install") == 2
-    assert "--require-hashes" in stage
+    assert stage.count("pip install") == 1
+    assert "--no-index" in stage
     assert "pip check" in stage
+
+
+def test_whatever_comes_from_the_network_is_checked_against_its_hash():
+    steps = re.findall(r"^RUN .*?(?<!\\)$", DOCKERFILE.replace("\\\n", " "), re.MULTILINE)
+    fetching = [
+        step for step in steps if re.search(r"pip (install|wheel)", step) and "--no-index" not in step
+    ]
+    own = [step for step in fetching if "LUTFUSE_CUDA" in step]
+    assert len(fetching) == 3
+    assert all("--require-hashes" in step for step in fetching if step not in own)
+    assert all("--no-deps --no-build-isolation" in step for step in own)
 
 
 def test_the_build_fails_rather_than_leaving_cuda_out():
