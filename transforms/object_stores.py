@@ -35,8 +35,8 @@ _S3_ARGUMENTS = {
 class ObjectStore(Protocol):
     """What the pipeline needs of a store; `key` is the name within `bucket`, taken literally."""
 
-    def read(self, bucket: str, key: str, limit: int | None) -> bytes:
-        """All bytes or the first `limit`; ShortReadError where others than the object's came."""
+    def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
+        """All bytes or the first `limit`, and the object's size; ShortReadError where others came."""
 
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes stored, or None where there is no such object."""
@@ -101,19 +101,20 @@ class S3Store:
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def read(self, bucket: str, key: str, limit: int | None) -> bytes:
+    def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
         """All bytes or the first `limit`, in one request: the answer to a range tells the object's size."""
         last = "" if limit is None else max(limit, 1) - 1
         try:
             answer = self.client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{last}")
         except self.client.exceptions.ClientError as error:
             if error.response.get("Error", {}).get("Code") == "InvalidRange":
-                return b""  # no first byte: the object is empty
+                return b"", 0  # no first byte
             raise
         with answer["Body"] as body:
             data: bytes = body.read()
         total = int(answer["ContentRange"].rpartition("/")[2])
-        return check_length(data, total if limit is None else min(total, max(limit, 1)), bucket, key)
+        wanted = total if limit is None else min(total, max(limit, 1))
+        return check_length(data, wanted, bucket, key), total
 
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes stored, or None where there is no such object."""
@@ -161,20 +162,20 @@ class GcsStore:
         self.client = client
         self._calls = {"retry": None, "timeout": (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)}
 
-    def read(self, bucket: str, key: str, limit: int | None) -> bytes:
+    def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
         """All bytes (their CRC32C is checked) or the first `limit`; the size is asked for first."""
         size = self.size(bucket, key)
         if size is None:
             raise FileNotFoundError(errno.ENOENT, "no such object", f"gs://{bucket}/{key}")
         wanted = size if limit is None else min(size, limit)
         if wanted == 0:
-            return b""
+            return b"", size
         part = {} if wanted == size else {"start": 0, "end": wanted - 1}
         # raw: sizes are those of what is stored, also where the store would unpack gzip on the way.
         data = (
             self.client.bucket(bucket).blob(key).download_as_bytes(raw_download=True, **part, **self._calls)
         )
-        return check_length(data, wanted, bucket, key)
+        return check_length(data, wanted, bucket, key), size
 
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes stored, or None where there is no such object."""

@@ -128,13 +128,15 @@ def recover_row(bracket: Bracket, options: FuseOptions, config: str) -> Row | No
     """The row of an image that an earlier run finished under the same configuration, or None."""
     uri = output_uri(bracket.group_id, options)
     try:
-        size = storage.size(uri)
-        packed = image_io.read_comment(storage.read_bytes(uri, limit=ROW_PREFIX_BYTES)) if size else None
+        start, size = storage.read_start(uri, ROW_PREFIX_BYTES)
+        packed = image_io.read_comment(start)
         document = json.loads(packed) if packed else {}
         if document.get("config") != config:
             return None
         row: Row = dict.fromkeys(METRICS_SCHEMA.names) | document["row"]
         row |= {"bytes_out": size, "output_uri": uri}
         return check_row(row, METRICS_SCHEMA)
+    except FileNotFoundError:
+        return None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # a foreign or damaged file: fuse again and replace it

@@ -34,6 +34,7 @@ __all__ = [
     "match_files",
     "parent",
     "read_bytes",
+    "read_start",
     "size",
     "sweep",
     "write_bytes",
@@ -82,14 +83,23 @@ def _object(uri: str, operation: Callable[[ObjectStore, str, str], T]) -> T:
 
 def read_bytes(uri: str, *, limit: int | None = None) -> bytes:
     """Content of `uri`, or its first `limit` bytes; raises OSError, also where less came than is stored."""
+    return _read(uri, limit)[0]
+
+
+def read_start(uri: str, limit: int) -> tuple[bytes, int]:
+    """The first `limit` bytes, and how many are stored: one look where `size` and `read_bytes` are two."""
+    return _read(uri, limit)
+
+
+def _read(uri: str, limit: int | None) -> tuple[bytes, int]:
     if is_local(uri):
         return retrying(_read_local, uri, limit)
     return _object(uri, lambda store, bucket, key: store.read(bucket, key, limit))
 
 
-def _read_local(path: str, limit: int | None) -> bytes:
+def _read_local(path: str, limit: int | None) -> tuple[bytes, int]:
     with Path(path).open("rb") as file:
-        return file.read(-1 if limit is None else limit)
+        return file.read(-1 if limit is None else limit), os.fstat(file.fileno()).st_size
 
 
 def size(uri: str) -> int | None:

@@ -145,7 +145,7 @@ def test_missing_credentials_are_said_at_once_with_the_remedy(bucket, monkeypatc
         remedy = "set AWS_ACCESS_KEY_ID"
     with pytest.raises(PermissionError, match=remedy):
         storage.check_writable(f"{bucket.root}/out")
-    assert len(bucket.proxy.requests) <= 1
+    assert len([line for line in bucket.proxy.requests if line.startswith(("PUT", "POST"))]) <= 1
     object_stores._gcs_store.cache_clear()
 
 

@@ -34,6 +34,7 @@ def test_a_name_is_taken_literally_by_every_operation(bucket, name):
     assert storage.read_bytes(uri) == b"0123456789"
     assert storage.read_bytes(uri, limit=4) == b"0123"
     assert storage.read_bytes(uri, limit=99) == b"0123456789"
+    assert storage.read_start(uri, 4) == (b"0123", 10)
     assert storage.size(uri) == 10
     storage.delete([uri])
     assert bucket.keys() == ["other.jpg"]

@@ -179,9 +179,9 @@ def test_storage_that_stays_away_while_looking_for_a_result_is_the_jobs_error(
     step = FuseBrackets(FuseOptions(output=f"{tmp_path}/out"))
     step.setup()
 
-    def gone(uri):
+    def gone(uri, limit):
         raise TimeoutError("no answer")
 
-    monkeypatch.setattr(storage, "size", gone)
+    monkeypatch.setattr(storage, "read_start", gone)
     with pytest.raises(TimeoutError):
         next(step.process(Bracket("a", tuple(write_bracket(tmp_path / "in", 2)))))

@@ -32,6 +32,7 @@ def test_write_creates_folders_and_replaces_older_content(tmp_path):
     storage.write_bytes(uri, b"new")
     assert storage.read_bytes(uri) == b"new"
     assert storage.read_bytes(uri, limit=2) == b"ne"
+    assert storage.read_start(uri, 2) == (b"ne", 3)
     assert storage.size(uri) == 3
     assert storage.size(f"{tmp_path}/none") is None
     assert os.listdir(tmp_path / "a") == ["b.bin"]
