@@ -8,7 +8,7 @@ OUTPUT ?= out
 NATIVE := CMakeLists.txt pyproject.toml constraints.txt $(wildcard models/native/*.cpp models/native/*.h models/native/*.cu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format ci clean
+.PHONY: help setup run test test-slow faults sanitize gpu bench lint format ci clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,22 @@ endif
 
 test: $(VENV)/ready ## run the tests; the end says what was skipped and why
 	$(BIN)/pytest $(ARGS)
+
+test-slow: $(VENV)/ready ## run the tests that take minutes: kills, damage by the thousand, a worker pool
+	$(BIN)/pytest -m slow --slow $(ARGS)
+
+faults: $(VENV)/ready ## only the fault suite: killed jobs, full disks, lying storage
+	$(BIN)/pytest --slow tests/faults tests/storage $(ARGS)
+
+sanitize: ## fuzz the kernel's paths against each other under AddressSanitizer and UBSan
+	tests/native/run.sh
+
+gpu: ## on a GPU machine: build with CUDA, run tests/gpu, print the benchmark
+	tests/gpu/run.sh
+
+bench: $(VENV)/ready ## speed of this machine, stage by stage, and of the kernel alone
+	$(BIN)/lutfuse bench $(ARGS)
+	$(BIN)/python tests/benchmarks/bench_fuse.py
 
 lint: $(VENV)/ready ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

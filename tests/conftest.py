@@ -17,13 +17,21 @@ def _cuda_devices() -> int:
     return cuda_device_count()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--slow` runs the tests that take minutes as well."""
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, each with its reason; `-ra` lists them at the end."""
+    slow = pytest.mark.skip(reason="takes minutes (make test-slow runs it)")
     no_data = pytest.mark.skip(reason=f"no real brackets at {DATA} (set LUTFUSE_DATA)")
     no_cuda = pytest.mark.skip(reason="no CUDA device (FAIL_WITHOUT_CUDA=1 makes this a failure)")
     for item in items:
         if item.get_closest_marker("needs_data") and not DATA.is_dir():
             item.add_marker(no_data)
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(slow)
         wants_cuda = item.get_closest_marker("needs_cuda") is not None
         if wants_cuda and not os.environ.get("FAIL_WITHOUT_CUDA") and _cuda_devices() == 0:
             item.add_marker(no_cuda)
