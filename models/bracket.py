@@ -35,19 +35,28 @@ def check_bracket(images: Sequence[Image]) -> None:
 def thumbnail(image: Image, size: int) -> F32:
     """Area average of `image` [H, W, 3] u8 | u16 at [size, size, 3] float32 in [0, 1] (x̂_k of DESIGN §1).
 
-    Large frames are first reduced by a whole factor, which OpenCV does several times faster than a
-    fractional one; the up to factor − 1 rows and columns that are left over have no vote.
+    Large frames are first halved, then reduced by a whole factor: OpenCV does either several times faster
+    than a fractional step. The few rows and columns that are left over at the far ends have no vote.
     """
-    height, width = image.shape[:2]
-    fy, fx = max(height // size, 1), max(width // size, 1)
-    rows, cols = height // fy, width // fx
-    if fy > 1 or fx > 1:
-        whole = image[: rows * fy, : cols * fx]
-        image = cast(Image, cv2.resize(whole, (cols, rows), interpolation=cv2.INTER_AREA))
+    while min(image.shape[:2]) >= 4 * size:
+        image = _reduced(image, 2, 2)
+    image = _reduced(image, max(image.shape[0] // size, 1), max(image.shape[1] // size, 1))
     small: Any = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
     if small.shape[:2] != (size, size):
-        small = cv2.resize(small, (size, size), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.clip(small, 0, 1), np.float32)
+        # Clipped to the range it came from: a mean cannot leave it, and white stays white to the last bit.
+        low, high = small.min(), small.max()
+        small = np.clip(cv2.resize(small, (size, size), interpolation=cv2.INTER_AREA), low, high)
+    return np.ascontiguousarray(small, np.float32)
+
+
+def _reduced(image: Image, fy: int, fx: int) -> Image:
+    """Mean of blocks of fy × fx pixels."""
+    if fy == fx == 1:
+        return image
+    rows, cols = image.shape[0] // fy, image.shape[1] // fx
+    return cast(
+        Image, cv2.resize(image[: rows * fy, : cols * fx], (cols, rows), interpolation=cv2.INTER_AREA)
+    )
 
 
 def exposure_order(thumbs: Sequence[F32]) -> tuple[int, ...]:
