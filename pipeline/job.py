@@ -267,7 +267,7 @@ def _account(config: JobConfig, found: Found, console: Console) -> int:
         raise JobError(
             f"{found.brackets} brackets but {sum(counts.values())} rows; run the same command again"
         )
-    models = sorted(set(metrics["model"].to_pylist()))
+    models = sorted(metrics["model"].unique().to_pylist())
     write_run(config, found, "finished", counts, models[0] if models else None)
     _print_summary(config, metrics, failures, console)
     return SOME_FAILED if failures.num_rows else OK

@@ -4,7 +4,9 @@
 against the schema first.
 """
 
-from collections.abc import Callable, Iterable
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -16,6 +18,8 @@ from apache_beam.pvalue import PCollection
 from transforms import storage
 
 Row = dict[str, Any]
+
+ROWS_PER_GROUP = 10_000  # of a Parquet file: some MB, and enough groups for the shards to become alike
 
 STAGES = ("read", "decode", "student", "bake", "fuse", "metrics", "encode", "write")
 TIMINGS = (*(f"{stage}_ms" for stage in STAGES), "total_ms")
@@ -137,11 +141,34 @@ class WriteRows(beam.PTransform):  # type: ignore[type-arg]
         self.prefix, self.schema, self.shards = prefix, schema, shards
 
     def expand(self, rows: PCollection[Row]) -> PCollection[str]:
-        checked = rows | "Check" >> beam.Map(check_row, self.schema)
-        written: PCollection[str] = checked | "Write" >> beam.io.WriteToParquet(
+        # WriteToParquet would make a row group of every bundle's rows, and slow bundles have few: the footers
+        # of a million rows would be larger than the rows. So the rows of a shard are brought together first.
+        tables = (
+            rows
+            | "Check" >> beam.Map(check_row, self.schema)
+            | "Spread" >> beam.Map(spread, self.schema.names, self.shards)
+            | "Together" >> beam.GroupByKey()
+            | "ToTables" >> beam.FlatMap(to_tables, self.schema)
+        )
+        written: PCollection[str] = tables | "Write" >> beam.io.WriteToParquetBatched(
             self.prefix, self.schema, codec="zstd", file_name_suffix=".parquet", num_shards=self.shards
         )
         return written
+
+
+def spread(row: Row, names: list[str], shards: int) -> tuple[int, tuple[Any, ...]]:
+    """A shard by chance, and the row's values without their names, which would be half of its size."""
+    return random.randrange(shards), tuple(row[name] for name in names)  # noqa: S311
+
+
+def to_tables(shard: tuple[int, Iterable[tuple[Any, ...]]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of a shard as tables of `ROWS_PER_GROUP`, the last one smaller."""
+    remaining = iter(shard[1])
+    while chunk := list(itertools.islice(remaining, ROWS_PER_GROUP)):
+        columns = zip(*chunk, strict=True)
+        yield pa.table(
+            [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema
+        )
 
 
 def shards(prefix: str) -> list[str]:

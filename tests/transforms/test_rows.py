@@ -5,6 +5,7 @@ import time
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
@@ -112,3 +113,17 @@ def test_a_checked_row_can_be_checked_a_thousand_times_in_no_time():
     for _ in range(1000):
         check_row(plain, FAILURES_SCHEMA)
     assert time.process_time() - start < 0.1  # 1 usec a column; Arrow's own check takes 30
+
+
+def test_many_small_bundles_leave_few_row_groups_and_shards_of_like_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("transforms.rows.ROWS_PER_GROUP", 50)
+    prefix = f"{tmp_path}/t/job"
+    with TestPipeline(runner=FnApiRunner()) as pipeline:
+        numbers = pipeline | beam.Create(range(2000)) | beam.Reshuffle()
+        _ = numbers | beam.Map(lambda i: row(group_id=str(i))) | WriteRows(prefix, FAILURES_SCHEMA, 4)
+    files = [pq.ParquetFile(path) for path in shards(prefix)]
+    assert len(files) == 4
+    assert sum(file.metadata.num_row_groups for file in files) <= 2000 / 50 + 4
+    sizes = [file.metadata.num_rows for file in files]
+    assert sum(sizes) == 2000
+    assert max(sizes) <= 2 * min(sizes)
