@@ -236,10 +236,18 @@ class Proxy:
 class _Handler(BaseHTTPRequestHandler):
     owner: Proxy
     protocol_version = "HTTP/1.1"
+    # Head and body in one packet: else each answer waits for the client's delayed acknowledgement.
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
     def handle_one_request(self) -> None:
         with contextlib.suppress(ConnectionError):
             super().handle_one_request()
+
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
 
     def log_message(self, *_: object) -> None:
         pass

@@ -77,14 +77,14 @@ DAMAGE = {
 }
 
 
-def hostile_bracket(i, count):
-    """(group_id, {name: bytes}, names in the manifest): every tenth bracket is damaged."""
+def hostile_bracket(i, every):
+    """(group_id, {name: bytes}, names in the manifest): one in `every` brackets is damaged."""
     kinds = list(DAMAGE)
     files = {f"{i}/{k}.jpg": jpeg(40 * k) for k in range(3)}
     names = list(files)
-    if i % 10:
+    if i % every:
         return f"good {i}", files, names
-    kind = kinds[i // 10 % len(kinds)]
+    kind = kinds[i // every % len(kinds)]
     if DAMAGE[kind][0] is None:
         del files[names[2]]
     else:
@@ -92,26 +92,26 @@ def hostile_bracket(i, count):
     return f"{kind} {i}", files, names[:1] if kind == "alone" else names
 
 
-def expected_rows(count):
-    kinds = list(DAMAGE)
-    return {f"{kinds[i // 10 % 15]} {i}": DAMAGE[kinds[i // 10 % 15]][1] for i in range(0, count, 10)}
-
-
-def write_brackets(put, count):
+def write_brackets(put, count, every=10):
     lines = []
     for i in range(count):
-        group_id, files, names = hostile_bracket(i, count)
+        group_id, files, names = hostile_bracket(i, every)
         lines.append(json.dumps({"group_id": group_id, "uris": names}))
         for name, data in files.items():
             put(name, data)
     put("list.jsonl", "\n".join(lines).encode())
 
 
-def check(count, metrics, failures):
-    expected = expected_rows(count)
-    assert {row["group_id"]: (row["stage"], row["error_type"]) for row in failures} == expected
-    assert len(failures) == len(expected)
-    assert sorted(row["group_id"] for row in metrics) == sorted(f"good {i}" for i in range(count) if i % 10)
+def check(count, metrics, failures, every=10):
+    kinds = list(DAMAGE)
+    damaged = {i: kinds[i // every % len(kinds)] for i in range(0, count, every)}
+    assert {row["group_id"]: (row["stage"], row["error_type"]) for row in failures} == {
+        f"{kind} {i}": DAMAGE[kind][1] for i, kind in damaged.items()
+    }
+    assert len(failures) == len(damaged)
+    assert sorted(row["group_id"] for row in metrics) == sorted(
+        f"good {i}" for i in range(count) if i not in damaged
+    )
 
 
 def put_local(folder):
@@ -128,10 +128,10 @@ def rows_of(output, table):
 
 
 def test_every_kind_of_damage_is_one_row_of_its_category(tmp_path):
-    write_brackets(put_local(tmp_path / "in"), 150)
+    write_brackets(put_local(tmp_path / "in"), 30, every=2)
     code = cli.main(["fuse", "--input", f"{tmp_path}/in/list.jsonl", "--output", f"{tmp_path}/out"])
     assert code == 3
-    check(150, rows_of(tmp_path / "out", "metrics"), rows_of(tmp_path / "out", "failures"))
+    check(30, rows_of(tmp_path / "out", "metrics"), rows_of(tmp_path / "out", "failures"), every=2)
 
 
 def bucket_job(bucket, count):

@@ -8,6 +8,11 @@ import pytest
 from pipeline import cli
 from transforms import retries
 
+# Beam makes a new client for every file of s3://, seconds a job, so not every test runs there each time.
+slow_on_s3 = pytest.mark.parametrize(
+    "bucket", ["gs", pytest.param("s3", marks=pytest.mark.slow)], indirect=True
+)
+
 
 @pytest.fixture
 def job(bucket, write_bracket, tmp_path):
@@ -56,6 +61,7 @@ def test_what_is_forbidden_or_gone_is_a_row_at_once_and_a_second_run_fuses_it(bu
     assert (code, len(metrics), len(failures)) == (0, 4, 0)
 
 
+@slow_on_s3
 def test_storage_that_stays_away_ends_the_job_and_a_second_run_finishes_it(bucket, job, monkeypatch, capsys):
     monkeypatch.setattr(retries, "ATTEMPTS", 3)
     away = bucket.proxy.inject(503, download(bucket, 2), times=99)
@@ -68,6 +74,7 @@ def test_storage_that_stays_away_ends_the_job_and_a_second_run_finishes_it(bucke
     assert (code, len(metrics), len(failures)) == (0, 4, 0)
 
 
+@slow_on_s3
 def test_passing_troubles_anywhere_cost_time_and_nothing_else(bucket, job):
     faults = [
         bucket.proxy.inject(503, download(bucket, 0), times=2),

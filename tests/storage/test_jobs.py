@@ -5,6 +5,7 @@ import io
 import json
 
 import pyarrow.parquet as pq
+import pytest
 from rich.console import Console
 
 from pipeline import job
@@ -110,6 +111,8 @@ def by_id(bucket, source):
     return {b.group_id: [uri.removeprefix(f"{bucket.root}/") for uri in b.uris] for b in brackets}
 
 
+# What a worker needs for s3:// are Beam's options, for gs:// the environment that it inherits.
+@pytest.mark.parametrize("bucket", ["s3", pytest.param("gs", marks=pytest.mark.slow)], indirect=True)
 def test_worker_processes_know_the_endpoint_and_keys(bucket, upload_bracket):
     for i in range(3):
         upload_bracket(f"in/{i}", 2, seed=i)
