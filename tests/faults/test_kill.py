@@ -83,6 +83,7 @@ def test_looking_at_a_finished_bracket_costs_a_fiftieth_of_fusing_it_at_most(tre
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("flags", [(), WORKERS], ids=["one-process", "two-workers"])
 def test_ten_kills_at_random_moments_lose_and_double_nothing(
     tree, tmp_path, running, lutfuse, pictures, rows, flags

@@ -146,11 +146,13 @@ def bucket_job(bucket, count):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_thousand_brackets_with_a_tenth_damaged_on_object_storage(bucket):
     bucket_job(bucket, 1000)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_thousand_brackets_with_a_tenth_damaged_need_no_more_memory_than_a_hundred(tmp_path):
     peaks = {}
     for count in (100, 1000):
