@@ -8,7 +8,7 @@ OUTPUT ?= out
 NATIVE := CMakeLists.txt pyproject.toml constraints.txt $(wildcard models/native/*.cpp models/native/*.h models/native/*.cu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow faults sanitize gpu bench lint format ci clean
+.PHONY: help setup run test test-slow faults sanitize gpu bench scale lint format ci clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ gpu: ## on a GPU machine: build with CUDA, run tests/gpu, print the benchmark
 bench: $(VENV)/ready ## speed of this machine, stage by stage, and of the kernel alone
 	$(BIN)/lutfuse bench $(ARGS)
 	$(BIN)/python tests/benchmarks/bench_fuse.py
+
+scale: $(VENV)/ready ## a million brackets through everything but the pixels
+	$(BIN)/python tests/benchmarks/bench_scale.py $(ARGS)
 
 lint: $(VENV)/ready ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

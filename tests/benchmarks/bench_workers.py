@@ -55,7 +55,7 @@ def main() -> None:
     rates: dict[int, list[float]] = {workers: [] for workers in args.workers}
     with tempfile.TemporaryDirectory(prefix="lutfuse-workers-") as name:
         folder = Path(name)
-        count = write_repeated(args.input, args.repeat, folder / "brackets.jsonl")
+        count = write_repeated(args.input.absolute(), args.repeat, folder / "brackets.jsonl")
         print(f"{count} brackets a run")
         for turn in range(args.rounds):
             for workers in args.workers:
