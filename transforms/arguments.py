@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Callable
 
+SIDES = (16, 32768)  # px, of a synthesised picture
+
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
     """An argparse type for an integer from `low` to `high`."""
@@ -39,3 +41,11 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is out of range; give 0 to 1")
     return value
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """`--width` and `--height` of a synthesised picture, UHD where nothing is said."""
+    for side, default in (("width", 3840), ("height", 2160)):
+        parser.add_argument(
+            f"--{side}", type=whole_number(*SIDES), default=default, help="px (default: %(default)s)"
+        )

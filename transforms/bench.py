@@ -24,14 +24,13 @@ from models.predictor import Predictor
 from models.reference import fuse_reference
 from models.synthetic import expose, render_scene
 from transforms import image_io
-from transforms.arguments import whole_number
+from transforms.arguments import add_size, whole_number
 from transforms.exposures import Pixels
 from transforms.fuse import scores, used_device
 
 STAGES = ("decode", "student", "bake", "fuse", "metrics", "encode")
 RIVALS = ("opencv_mertens", "torch")
 EXPOSURES = (2, 3, 5, 9)
-SIDES = (16, 32768)  # px
 EV_RANGE = 4.0  # exposures span -4…+4 EV
 
 
@@ -145,8 +144,7 @@ def main(argv: Sequence[str]) -> int:
         "Mertens and plain torch (in brackets: how many times as long as ours).",
         allow_abbrev=False,
     )
-    parser.add_argument("--width", type=whole_number(*SIDES), default=3840, help="px (default: %(default)s)")
-    parser.add_argument("--height", type=whole_number(*SIDES), default=2160, help="px (default: %(default)s)")
+    add_size(parser)
     parser.add_argument(
         "--exposures",
         type=whole_number(2, 9),

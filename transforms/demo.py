@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 from models.synthetic import synthesise_bracket
 from transforms import image_io, storage
-from transforms.arguments import whole_number
-
-SIDES = (16, 32768)  # px
+from transforms.arguments import add_size, whole_number
 
 
 def write_bracket(folder: str, *, width: int, height: int, seed: int) -> list[str]:
@@ -44,8 +42,7 @@ def main(argv: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--output", required=True, metavar="URI", help="folder for the bracket's folder")
-    parser.add_argument("--width", type=whole_number(*SIDES), default=3840, help="px (default: %(default)s)")
-    parser.add_argument("--height", type=whole_number(*SIDES), default=2160, help="px (default: %(default)s)")
+    add_size(parser)
     parser.add_argument(
         "--seed",
         type=whole_number(0, 2**31 - 1),
