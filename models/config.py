@@ -23,9 +23,10 @@ class StudentConfig:
     width: int = 64  # channels at grid resolution
     blocks: int = 4  # residual blocks with cross-exposure context
     latent: int = 64  # length of z
-    merged_bins: int = (
-        16  # luma knots of the merged thumbnail's histogram, which z sees; 0: z does not see it
-    )
+    merged_bins: int = 16  # luma knots of the histograms that z sees
+    priors: bool = True  # the student sees the classical answers of `models.priors`
+    weight_grid: bool = True  # False: every weight is one, and the LUT acts on the plain average
+    lut: bool = True  # False: the LUT stays the identity
     lut_hidden: int = 32  # channels of the implicit LUT's two hidden layers
     log_weight_range: float = 6.0  # fusion weights lie in exp(±range)
 
@@ -51,11 +52,11 @@ class StudentConfig:
 class LossWeights:
     """Weight of each term of the objective; most are named after their function in `models.losses`."""
 
-    mef_ssim: float = 2.0
-    mef_ssim_yields: float = 0.8  # share of mef_ssim that a trusted reference takes over
-    mef_ssim_c: float = 0.12
+    mef_ssim: float = 2.5
+    mef_ssim_c: float = 0.15
+    mef_yields: float = 0.85  # share of both that a fully trusted reference takes over
     mef_ssim_c_unknown: float = 0.15  # added to mef_ssim_c where there is no reference
-    reference_l1: float = 3.0  # the three reference terms reach full weight with five frames
+    reference_l1: float = 3.0  # the three reference terms count by the trust in the reference
     reference_l2: float = 30.0
     reference_ssim: float = 0.6
     lut_smoothness: float = 0.05
@@ -72,8 +73,8 @@ class TrainConfig:
 
     student: StudentConfig = StudentConfig()
     loss: LossWeights = LossWeights()
-    steps: int = 1000
-    learning_rate: float = 5e-4
+    steps: int = 8000
+    learning_rate: float = 1.2e-3
     warmup_steps: int = 150
     weight_decay: float = 1e-3
     average_decay: float = 0.998  # of the exponential moving average, which is what gets saved

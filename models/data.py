@@ -14,17 +14,18 @@ COUNTS = (2, 3, 4, 5, 6, 7, 9)
 COUNT_ODDS = (0.48, 0.12, 0.06, 0.07, 0.05, 0.19, 0.03)
 TURN_ODDS = (0.7, 0.1, 0.1, 0.1)  # of 0, 1, 2, 3 quarter turns
 MIN_SHARE = 0.55  # of a side that a crop keeps
+FULL_TRUST_FRAMES = 5  # from here on a bracket is dense enough to be asked for its whole reference
 
 F32 = npt.NDArray[np.float32]
 
 
 class Sample(NamedTuple):
-    """One training sample; where there is no reference, `known` is 0 and `reference` zeros."""
+    """One training sample; where there is no reference, `trust` is 0 and `reference` zeros."""
 
     thumbs: F32  # [K, 3, S, S] in [0, 1]: what the student sees
     views: F32  # [K, 3, L, L] in [0, 1]: the same frames at the size of the loss
     reference: F32  # [3, L, L] in [0, 1]
-    known: float
+    trust: float  # in [0, 1]: how much of what the reference shows can be in the frames
 
 
 def split(scenes: Sequence[Scene], held_out: float, seed: int) -> tuple[list[Scene], list[Scene]]:
@@ -73,12 +74,12 @@ def _sample(scene: Scene, shown: Sequence[int], cut: Callable[[U8], U8], thumb: 
         return thumbnail(np.ascontiguousarray(cut(image)), size).transpose(2, 0, 1)
 
     frames = [scene.frames[k] for k in shown]
-    known = scene.reference is not None
-    reference = (
-        np.zeros((3, view, view), np.float32) if scene.reference is None else at(scene.reference, view)
-    )
+    trust, reference = 0.0, np.zeros((3, view, view), np.float32)
+    if scene.reference is not None:
+        enough = min(FULL_TRUST_FRAMES, len(scene.frames))
+        trust, reference = min(1.0, (len(shown) - 1) / (enough - 1)), at(scene.reference, view)
     thumbs, views = (np.stack([at(frame, size) for frame in frames]) for size in (thumb, view))
-    return Sample(thumbs, views, reference, float(known))
+    return Sample(thumbs, views, reference, trust)
 
 
 def draw_samples(

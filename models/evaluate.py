@@ -19,7 +19,7 @@ from models.config import MAX_FRAMES, ConfigError
 from models.contact_sheet import contact_sheet
 from models.implicit_lut import check_lut_size
 from models.predictor import Predictor
-from models.scenes import U8, bracket_folders, dense_fusion, exposure_files, read_rgb, reference_file
+from models.scenes import U8, bracket_folders, exposure_files, exposure_fusion, read_rgb, reference_file
 
 DESCRIPTION = """\
 Fuse every bracket below DIR with the student, with OpenCV's Mertens and by plain averaging, and score the
@@ -87,7 +87,7 @@ def _evaluate(args: argparse.Namespace) -> list[Row]:
         raise ConfigError(f"--max-side is {args.max_side} px; it must be at least 1")
     methods = {
         "lutfuse": student_method(Predictor.load(args.weights), args.lut_size),
-        "mertens": dense_fusion,
+        "mertens": exposure_fusion,
         "average": plain_average,
     }
     sheets = output_folder(args.output / "sheets")

@@ -35,6 +35,7 @@ class ImplicitLut(nn.Module):
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         hidden = config.lut_hidden
+        self.identity = not config.lut
         self.colour = nn.Linear(3, hidden)
         self.colour_latent = nn.Linear(config.latent, hidden, bias=False)
         self.mix = nn.Linear(hidden, hidden)
@@ -59,5 +60,7 @@ class ImplicitLut(nn.Module):
         """LUT_N[c] = c + Φ(c, z), eq. (3): latents [B, Z] → [B, N, N, N, 3] float32, not yet clipped."""
         check_lut_size(size)
         colours = lattice(size).to(latent)
+        if self.identity:
+            return colours.expand(len(latent), -1, -1, -1, -1)
         offsets: Tensor = self(colours.reshape(-1, 3), latent)
         return colours + offsets.reshape(-1, size, size, size, 3)

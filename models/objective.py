@@ -13,8 +13,6 @@ from models.data import Sample
 from models.reference import apply_lut, luma_of, merge, slice_weights
 from models.student import Student
 
-FULL_TRUST_FRAMES = 5  # from here on a bracket is dense enough to be asked for its reference
-
 
 class Batch(NamedTuple):
     """Samples of one K as tensors."""
@@ -22,7 +20,7 @@ class Batch(NamedTuple):
     thumbs: Tensor  # [B, K, 3, S, S] float32 in [0, 1]
     views: Tensor  # [B, K, 3, L, L] float32 in [0, 1]
     reference: Tensor  # [B, 3, L, L] float32 in [0, 1]
-    known: Tensor  # [B], 1 where there is a reference, else 0
+    trust: Tensor  # [B] in [0, 1], of the reference; 0 where there is none
 
 
 class Fused(NamedTuple):
@@ -39,9 +37,9 @@ def collate(drawn: Sequence[Sample], device: torch.device) -> Batch:
     def stack(parts: Sequence[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(parts)).to(device)
 
-    known = torch.tensor([sample.known for sample in drawn], dtype=torch.float32, device=device)
+    trust = torch.tensor([sample.trust for sample in drawn], dtype=torch.float32, device=device)
     thumbs, views = stack([sample.thumbs for sample in drawn]), stack([sample.views for sample in drawn])
-    return Batch(thumbs, views, stack([sample.reference for sample in drawn]), known)
+    return Batch(thumbs, views, stack([sample.reference for sample in drawn]), trust)
 
 
 def fuse(student: Student, batch: Batch, lut_size: int) -> Fused:
@@ -63,9 +61,10 @@ def fidelity(image: Tensor, batch: Batch, weights: LossWeights) -> dict[str, Ten
 
     The fewer frames are shown the less the reference counts: it shows what a pair does not hold.
     """
-    trust = batch.known * min(1.0, (batch.views.shape[1] - 1) / (FULL_TRUST_FRAMES - 1))
-    grey = weights.mef_ssim * (1 - weights.mef_ssim_yields * trust.square())
-    colour = weights.mef_ssim_c + weights.mef_ssim_c_unknown * (1 - batch.known)
+    trust = batch.trust
+    own = 1 - weights.mef_yields * trust.square()
+    grey = own * weights.mef_ssim
+    colour = own * (weights.mef_ssim_c + weights.mef_ssim_c_unknown * (trust == 0))
     error = image - batch.reference
     l1, l2 = trust * error.abs().mean((1, 2, 3)), trust * error.square().mean((1, 2, 3))
     unlike = trust * (1 - losses.ssim(image, batch.reference))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from models.bracket import LUMA
 from models.config import MAX_FRAMES
-from models.scenes import U8, Scene, dense_fusion
+from models.scenes import U8, Scene, dense_reference
 
 RADIANCE_SUFFIXES = {".hdr"}
 MID_GREY = 0.18
@@ -61,7 +61,7 @@ def expose(radiance: F32, ev: float, gamma: float, contrast: float) -> F32:
 def render_scene(radiance: F32, origin: str, view: int, size: int, seed: int) -> Scene:
     """A dense nine-frame bracket of a random view, with white balance, noise and a slight misregistration.
 
-    Its reference is the dense fusion of the same frames without noise and shifts.
+    Its reference is the dense reference of the same frames without noise and shifts.
     """
     rng = np.random.default_rng([seed, view, *origin.encode()])
     light = _metered(_random_view(radiance, rng, size) * np.exp(rng.normal(0, 0.06, 3)).astype(np.float32))
@@ -74,7 +74,7 @@ def render_scene(radiance: F32, origin: str, view: int, size: int, seed: int) ->
         exposed = expose(_shifted(light, rng, shift), ev, gamma, contrast)
         grain = rng.standard_normal(exposed.shape).astype(np.float32)
         frames.append(_to_u8(exposed + np.float32(noise) * grain))
-    truth = dense_fusion([_to_u8(expose(light, ev, gamma, contrast)) for ev in evs])
+    truth = dense_reference([_to_u8(expose(light, ev, gamma, contrast)) for ev in evs])
     return Scene(f"{origin}#{view}", origin, np.stack(frames), truth)
 
 

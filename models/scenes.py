@@ -1,7 +1,7 @@
 """Training scenes: dense brackets, with a reference where there is one; read from folders, kept as .npz.
 
-Where nobody supplied a reference, the multi-scale fusion of the *dense* bracket stands in: a training sample
-shows the student only some of the frames, and the dense fusion is what they must be turned into.
+Where nobody supplied a reference, the mean of two classical answers to the *dense* bracket stands in: a
+training sample shows the student only some of the frames, and this is what they must be turned into.
 """
 
 import dataclasses
@@ -13,12 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from models.bracket import exposure_order, thumbnail
 from models.config import MAX_FRAMES, MIN_FRAMES
+from models.priors import merged_radiance, tone_mapped
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
-MIN_DENSE = 3  # with fewer frames the dense fusion knows no more than the student is shown
+MIN_DENSE = 3  # with fewer frames the dense bracket knows no more than the student is shown
 RANK_SIDE = 64  # px, thumbnails by which frames are put in order
 
 U8 = npt.NDArray[np.uint8]
@@ -34,10 +36,20 @@ class Scene:
     reference: U8 | None  # [H, W, 3]
 
 
-def dense_fusion(frames: Sequence[U8]) -> U8:
+def exposure_fusion(frames: Sequence[U8]) -> U8:
     """Multi-scale exposure fusion (Mertens et al. 2007) of all frames, [H, W, 3] u8."""
-    fused = cv2.createMergeMertens().process(list(frames))
-    return np.asarray(np.clip(fused * 255, 0, 255).round(), np.uint8)
+    return _to_u8(cv2.createMergeMertens().process(list(frames)))
+
+
+def dense_reference(frames: Sequence[U8]) -> U8:
+    """The mean of multi-scale exposure fusion and tone-mapped radiance of all frames, [H, W, 3] u8."""
+    stacked = torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2)[None].astype(np.float32) / 255)
+    mapped = tone_mapped(merged_radiance(stacked))[0].numpy().transpose(1, 2, 0)
+    return _to_u8((exposure_fusion(frames) / np.float32(255) + mapped) / 2)
+
+
+def _to_u8(image: npt.NDArray[np.float32]) -> U8:
+    return np.asarray(np.clip(image * 255, 0, 255).round(), np.uint8)
 
 
 def read_rgb(path: Path, max_side: int) -> U8:
@@ -83,7 +95,7 @@ def load_scene(folder: Path, max_side: int) -> Scene:
         if reference.shape != frames[0].shape:
             raise ValueError(f"{supplied}: size {reference.shape} is not the frames' {frames[0].shape}")
     elif len(frames) >= MIN_DENSE:
-        reference = dense_fusion(frames)
+        reference = dense_reference(frames)
     return Scene(folder.name, folder.name, np.stack(frames), reference)
 
 

@@ -1,16 +1,20 @@
 """The student S_θ(x̂_1…x̂_K) → (G, z), DESIGN eq. (1): any K, permutation-equivariant, ≤ 0.52 M parameters."""
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import priors
 from models.config import StudentConfig
 from models.implicit_lut import ImplicitLut
 from models.reference import luma_of, merge, slice_weights
 
 SPLAT_MAPS = 4
+PRIOR_MAPS = 2
+STATISTICS = 5
+PRIOR_SHRINK = 4  # the priors are computed on thumbnails reduced by this
 
 
 def luma_tents(values: Tensor, bins: int) -> Tensor:
@@ -20,18 +24,39 @@ def luma_tents(values: Tensor, bins: int) -> Tensor:
     return (1 - (position - knots).abs()).clamp_min(0)
 
 
-def splat(thumbs: Tensor, config: StudentConfig) -> Tensor:
-    """What each node of the weight grid will act on: thumbs [B, K, 3, S, S] → [B, K, 4·D, Gh, Gw].
+class Priors(NamedTuple):
+    """Classical answers at thumbnail size / PRIOR_SHRINK."""
+
+    picture: Tensor  # [B, 3, H, W] in [0, 1]
+    weights: Tensor  # [B, K, H, W], Σ over K = 1
+
+
+@torch.no_grad()
+def priors_of(thumbs: Tensor) -> Priors:
+    """Mean of exposure fusion and tone-mapped radiance of thumbs [B, K, 3, S, S], and the fusion's weights."""
+    small = F.avg_pool2d(thumbs.flatten(0, 1), PRIOR_SHRINK).unflatten(0, thumbs.shape[:2])
+    weights = priors.fusion_weights(small)
+    fused = priors.exposure_fusion(small, weights).clamp(0, 1)
+    return Priors((fused + priors.tone_mapped(priors.merged_radiance(small))) / 2, weights)
+
+
+def splat(thumbs: Tensor, known: Priors | None, config: StudentConfig) -> Tensor:
+    """What each node of the weight grid will act on: thumbs [B, K, 3, S, S] → [B, K, C·D, Gh, Gw].
 
     Per exposure, luma bin and cell: the share of pixels; their detail; the mean detail of all exposures at
-    those pixels; the mean luma of all exposures there. Detail is |luma − its 3×3 mean| × 8.
+    those pixels; the mean luma of all exposures there; with priors the exposure's weight and the luma of the
+    picture there. Detail is |luma − its 3×3 mean| × 8.
     """
     levels = F.avg_pool2d(luma_of(thumbs), 2)
     detail = 8 * (levels - F.avg_pool2d(levels, 3, 1, 1, count_include_pad=False)).abs()
-    shared = torch.stack((detail.mean(1), levels.mean(1)), 1)[:, None].expand(-1, levels.shape[1], -1, -1, -1)
-    maps = torch.cat((torch.ones_like(levels)[:, :, None], detail[:, :, None], shared), 2)
+    own, shared = [torch.ones_like(levels), detail], [detail.mean(1), levels.mean(1)]
+    if known:
+        own.append(F.interpolate(known.weights, levels.shape[2:]))
+        shared.append(F.interpolate(luma_of(known.picture)[:, None], levels.shape[2:])[:, 0])
+    common = torch.stack(shared, 1)[:, None].expand(-1, levels.shape[1], -1, -1, -1)
+    maps = torch.cat((torch.stack(own, 2), common), 2)
     tents = _cells(luma_tents(levels, config.luma_bins), config)
-    means = tents @ _cells(maps, config).transpose(-1, -2) / tents.shape[-1]  # [B, K, Gh, Gw, D, 4]
+    means = tents @ _cells(maps, config).transpose(-1, -2) / tents.shape[-1]  # [B, K, Gh, Gw, D, C]
     return means.flatten(-2).permute(0, 1, 4, 2, 3)
 
 
@@ -72,10 +97,11 @@ class Student(nn.Module):
         width = config.width
         self.stem = nn.Conv2d(3, width // 2, 4, stride=4)
         self.down = nn.Conv2d(width // 2, width, 3, stride=2, padding=1)
-        self.embed = nn.Conv2d(width + SPLAT_MAPS * config.luma_bins, width, 1)
+        maps = SPLAT_MAPS + (PRIOR_MAPS if config.priors else 0)
+        self.embed = nn.Conv2d(width + maps * config.luma_bins, width, 1)
         self.blocks = nn.ModuleList(ContextBlock(width) for _ in range(config.blocks))
         self.head = nn.Conv2d(width, config.luma_bins, 1)
-        seen = 3 * width + (config.merged_bins + 3 if config.merged_bins else 0)
+        seen = 3 * width + (2 if config.priors else 1) * (config.merged_bins + STATISTICS)
         self.latent = nn.Sequential(
             nn.Linear(seen, 2 * width), nn.SiLU(), nn.Linear(2 * width, config.latent)
         )
@@ -89,31 +115,37 @@ class Student(nn.Module):
         frames = thumbs.flatten(0, 1)
         x = F.silu(self.down(F.silu(self.stem(2 * frames - 1))))
         x = F.adaptive_avg_pool2d(x, (config.grid_rows, config.grid_cols))
-        x = self.embed(torch.cat((x, splat(thumbs, config).flatten(0, 1)), 1))
+        known = priors_of(thumbs) if config.priors else None
+        x = self.embed(torch.cat((x, splat(thumbs, known, config).flatten(0, 1)), 1))
         x = x.reshape(*thumbs.shape[:2], *x.shape[1:])
         for block in self.blocks:
             x = block(x)
         logits = self.head(x.flatten(0, 1)).reshape(*x.shape[:2], config.luma_bins, *x.shape[3:])
-        bound = config.log_weight_range
-        grid = torch.exp(bound * torch.tanh(logits / bound))
+        bound = config.log_weight_range if config.weight_grid else 0
+        grid = torch.exp(bound * torch.tanh(logits / config.log_weight_range))
         pooled = x.mean((3, 4))
         spread = x.var((1, 3, 4), correction=0).add(1e-4).sqrt()
-        seen = [pooled.mean(1), pooled.amax(1), spread]
-        if config.merged_bins:
-            seen.append(merged_statistics(thumbs, grid, config.merged_bins))
+        # The LUT corrects level and colour of m (eq. 2): z has to know m, and what it should become.
+        seen = [pooled.mean(1), pooled.amax(1), spread, statistics(merged(thumbs, grid), config.merged_bins)]
+        if known:
+            seen.append(statistics(known.picture, config.merged_bins))
         return grid, self.latent(torch.cat(seen, 1))
 
 
-def merged_statistics(thumbs: Tensor, grid: Tensor, bins: int) -> Tensor:
-    """What the LUT will act on: luma histogram × 4 and mean colour of the merged thumbnail, [B, bins + 3].
+def merged(thumbs: Tensor, grid: Tensor) -> Tensor:
+    """Eq. (2) on thumbs [B, K, 3, S, S] reduced to a quarter: [B, 3, S/4, S/4]."""
+    small = F.avg_pool2d(thumbs.flatten(0, 1), 4).unflatten(0, thumbs.shape[:2])
+    return merge(small, slice_weights(grid, luma_of(small)))
 
-    The LUT corrects the level of m (eq. 2), so z has to know m and not the exposures alone.
-    """
-    pooled = F.avg_pool2d(thumbs.flatten(0, 1), 4)
-    small = pooled.reshape(*thumbs.shape[:2], *pooled.shape[1:])
-    merged = merge(small, slice_weights(grid, luma_of(small)))
-    histogram = 4 * luma_tents(luma_of(merged), bins).mean((2, 3))
-    return torch.cat((histogram, merged.mean((2, 3))), 1)
+
+def statistics(image: Tensor, bins: int) -> Tensor:
+    """Luma histogram × 4, mean colour, mean luma² and mean saturation × 4 of [B, 3, H, W]: [B, bins + STATISTICS]."""
+    luma = luma_of(image)
+    histogram = 4 * luma_tents(luma, bins).mean((2, 3))
+    saturation = 4 * (image - luma[:, None]).abs().mean((1, 2, 3))
+    return torch.cat(
+        (histogram, image.mean((2, 3)), luma.square().mean((1, 2))[:, None], saturation[:, None]), 1
+    )
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -131,7 +131,7 @@ def _scores(image: Tensor, batch: Batch) -> list[tuple[str, float]]:
         ("mef_ssim", losses.mef_ssim(image, batch.views).item()),
         ("mef_ssim_c", losses.mef_ssim_c(image, batch.views).item()),
     ]
-    if batch.known.item():
+    if batch.trust.item():
         error = (image - batch.reference).square().mean().clamp_min(1e-9)
         scores.append(("psnr_db", -10 * torch.log10(error).item()))
     return scores

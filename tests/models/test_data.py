@@ -181,7 +181,7 @@ def test_frames_and_reference_go_through_the_same_crop_and_turn():
 
 def test_a_scene_without_reference_says_so():
     sample = data.whole_sample(scene(reference=False), (0, 4), 32, 16)
-    assert sample.known == 0
+    assert sample.trust == 0
     assert not sample.reference.any()
 
 
