@@ -36,16 +36,14 @@ class Trainer:
         self.step = 0
 
     def start_from(self, student: Student) -> None:
-        """Begin with the weights of another student; tensors that are larger here are filled up with zeros.
-
-        Zeros where a layer sees more than it did leave its output as it was.
-        """
-        target = self.student.state_dict()
-        for name, value in student.state_dict().items():
-            if name not in target or any(a > b for a, b in zip(value.shape, target[name].shape, strict=True)):
-                raise ConfigError(f"the weights to start from do not fit: {name} {tuple(value.shape)}")
-            target[name].zero_()[tuple(slice(side) for side in value.shape)] = value
-        self.average.load_state_dict(target)
+        """Begin with the weights of another student of the same configuration."""
+        if student.config != self.config.student:
+            raise ConfigError(
+                f"the weights to start from do not fit: they are of {student.config}, the recipe asks for "
+                f"{self.config.student}"
+            )
+        for mine in (self.student, self.average):
+            mine.load_state_dict(student.state_dict())
 
     def learning_rate(self) -> float:
         """Linear warm-up, times half a cosine down to zero at the last step."""

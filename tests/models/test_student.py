@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from models.config import MAX_PARAMETERS, ConfigError, StudentConfig
-from models.student import Student, luma_tents, merged_statistics, parameter_count, splat
+from models.implicit_lut import lattice
+from models.student import Student, luma_tents, merged, parameter_count, priors_of, splat, statistics
 
 TINY = StudentConfig(
     thumb=32, luma_bins=4, grid_rows=4, grid_cols=4, width=8, blocks=2, latent=6, lut_hidden=8
@@ -76,7 +77,8 @@ def test_tents_share_each_level_between_its_two_knots():
 def test_splat_reports_the_share_of_pixels_at_each_knot_and_cell():
     thumbs = torch.zeros(1, 2, 3, 32, 32)
     thumbs[:, 1, :, :16] = 1  # upper half of the second frame is white
-    shares = splat(thumbs, TINY).reshape(1, 2, 4, 4, 4, 4)[:, :, :, 0]  # knots × maps, the first map counts
+    shares = splat(thumbs, priors_of(thumbs), TINY)
+    shares = shares.reshape(1, 2, 4, 6, 4, 4)[:, :, :, 0]  # knots × maps, the first map counts
     assert (shares.sum(2) - 1).abs().max() < 1e-6
     assert shares[0, 1, 3, 0].tolist() == [1, 1, 1, 1]
     assert shares[0, 1, 0, 3].tolist() == [1, 1, 1, 1]
@@ -101,11 +103,22 @@ def test_the_code_sees_what_the_weights_merge():
     """With all weight on one frame, the statistics are those of that frame."""
     thumbs = torch.stack((torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)), 1)
     grid = torch.stack((torch.full((1, 4, 4, 4), 1e-6), torch.ones(1, 4, 4, 4)), 1)
-    statistics = merged_statistics(thumbs, grid, 4)
-    assert torch.allclose(statistics, torch.tensor([[0, 0, 0, 4.0, 1, 1, 1]]), atol=1e-3)
+    seen = statistics(merged(thumbs, grid), 4)
+    assert torch.allclose(seen, torch.tensor([[0, 0, 0, 4.0, 1, 1, 1, 1, 0]]), atol=1e-3)
 
 
-def test_a_student_may_do_without_the_merged_histogram():
-    config = StudentConfig.from_json(TINY.to_json() | {"merged_bins": 0})
-    assert parameter_count(Student(config)) < parameter_count(Student(TINY))
-    assert Student(config)(torch.rand(1, 2, 3, 32, 32))[1].shape == (1, 6)
+def test_statistics_tell_grey_from_colour():
+    grey, red = torch.full((1, 3, 8, 8), 0.5), torch.zeros(1, 3, 8, 8)
+    red[:, 0] = 1
+    assert statistics(grey, 4)[0, -1] < 1e-6 < statistics(red, 4)[0, -1]
+
+
+@pytest.mark.parametrize("change", [{"priors": False}, {"lut": False}, {"weight_grid": False}])
+def test_parts_can_be_left_out(student, change):
+    thumbs = torch.rand(1, 2, 3, 32, 32)
+    without = Student(StudentConfig.from_json(TINY.to_json() | change)).requires_grad_(False)
+    torch.nn.init.normal_(without.head.weight)
+    torch.nn.init.normal_(without.implicit_lut.offset.weight)
+    grid, latent = without(thumbs)
+    assert torch.equal(grid, torch.ones_like(grid)) == (not without.config.weight_grid)
+    assert torch.equal(without.implicit_lut.bake(latent, 5)[0], lattice(5)) == (not without.config.lut)
