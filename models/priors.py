@@ -25,8 +25,9 @@ def fusion_weights(frames: Tensor) -> Tensor:
     """Contrast × saturation × exposedness (Mertens et al. 2007), [B, K, 3, H, W] → [B, K, H, W], Σ over K = 1."""
     luma = luma_of(frames)
     contrast = (4 * (luma - F.avg_pool2d(luma, 3, 1, 1, count_include_pad=False))).abs()
-    saturation = frames.std(2, correction=0)
-    weights = contrast * saturation * exposedness(frames).prod(2) + 1e-6
+    saturation = (frames - frames.mean(2, keepdim=True)).square().mean(2).sqrt()
+    exposed = torch.exp((frames - 0.5).square().sum(2) * (-0.5 / EXPOSEDNESS_SPREAD**2))  # Π over the channels
+    weights = contrast * saturation * exposed + 1e-6
     return weights / weights.sum(1, keepdim=True)
 
 
