@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from models.config import MAX_FRAMES, MIN_FRAMES
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = (0.299, 0.587, 0.114)  # of display-encoded R, G, B, everywhere in the method
+LUMA_F32 = np.array(LUMA, np.float32)
 
 F32 = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -64,5 +65,5 @@ def exposure_order(thumbs: Sequence[F32]) -> tuple[int, ...]:
 
     The order depends on the frames alone, so a bracket fuses to the same bytes however it was listed.
     """
-    means = [float(np.mean(thumb @ LUMA, dtype=np.float64)) for thumb in thumbs]
+    means = [float(np.mean(thumb @ LUMA_F32, dtype=np.float64)) for thumb in thumbs]
     return tuple(sorted(range(len(thumbs)), key=lambda k: (means[k], thumbs[k].tobytes())))

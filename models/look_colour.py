@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from models.bracket import LUMA
 from models.look_schema import Look
 
 Colours: TypeAlias = NDArray[np.floating[Any]]
 
-LUMA = (0.299, 0.587, 0.114)  # of display-encoded RGB, as everywhere in the method
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear sRGB
 _PRIMARY_MICRON = (0.6114, 0.5491, 0.4642)  # dominant wavelengths of the sRGB primaries
 _WIEN = 0.014388  # second radiation constant, µm·K, times the 1e-6 that makes a mired 1/K

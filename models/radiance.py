@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.bracket import LUMA
+from models.bracket import LUMA_F32
 from models.config import MAX_FRAMES
 from models.scenes import U8, Scene, dense_reference
 
@@ -80,7 +80,7 @@ def render_scene(radiance: F32, origin: str, view: int, size: int, seed: int) ->
 
 def _metered(light: F32) -> F32:
     """`light` scaled so that the middle of its levels is mid-grey, which a 0 EV exposure renders as such."""
-    levels = np.maximum(light @ LUMA, 1e-8)
+    levels = np.maximum(light @ LUMA_F32, 1e-8)
     middle = np.exp(np.mean(np.log(levels))) ** 0.7 * np.median(levels) ** 0.3
     return np.asarray(np.clip(light * np.float32(MID_GREY / middle), 0, 1e4), np.float32)
 

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)  # of display-encoded R, G, B
+from models.bracket import LUMA
+
 MIN_WEIGHT = 1e-8  # where every weight vanishes the exposures count alike
 MAX_WEIGHT = 2.0**20  # keeps sums of weighted pixels finite, whatever the grid holds
 _BAND_ROWS = 64  # rows at a time: a float64 UHD image and its D weight planes would not fit small machines
