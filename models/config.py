@@ -53,7 +53,7 @@ class LossWeights:
     """Weight of each term of the objective; most are named after their function in `models.losses`."""
 
     mef_ssim: float = 2.5
-    mef_ssim_c: float = 0.15
+    mef_ssim_c: float = 0.25
     mef_yields: float = 0.85  # share of both that a fully trusted reference takes over
     mef_ssim_c_unknown: float = 0.15  # added to mef_ssim_c where there is no reference
     reference_l1: float = 3.0  # the three reference terms count by the trust in the reference
@@ -73,7 +73,7 @@ class TrainConfig:
 
     student: StudentConfig = StudentConfig()
     loss: LossWeights = LossWeights()
-    steps: int = 8000
+    steps: int = 7000
     learning_rate: float = 1.2e-3
     warmup_steps: int = 150
     weight_decay: float = 1e-3

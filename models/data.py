@@ -77,7 +77,7 @@ def _sample(scene: Scene, shown: Sequence[int], cut: Callable[[U8], U8], thumb: 
     trust, reference = 0.0, np.zeros((3, view, view), np.float32)
     if scene.reference is not None:
         enough = min(FULL_TRUST_FRAMES, len(scene.frames))
-        trust, reference = min(1.0, (len(shown) - 1) / (enough - 1)), at(scene.reference, view)
+        trust, reference = min(1.0, (len(shown) - 1) / (enough - 1)) ** 2, at(scene.reference, view)
     thumbs, views = (np.stack([at(frame, size) for frame in frames]) for size in (thumb, view))
     return Sample(thumbs, views, reference, trust)
 

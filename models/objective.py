@@ -62,7 +62,7 @@ def fidelity(image: Tensor, batch: Batch, weights: LossWeights) -> dict[str, Ten
     The fewer frames are shown the less the reference counts: it shows what a pair does not hold.
     """
     trust = batch.trust
-    own = 1 - weights.mef_yields * trust.square()
+    own = 1 - weights.mef_yields * trust
     grey = own * weights.mef_ssim
     colour = own * (weights.mef_ssim_c + weights.mef_ssim_c_unknown * (trust == 0))
     error = image - batch.reference
