@@ -74,6 +74,8 @@ class TrainConfig:
     student: StudentConfig = StudentConfig()
     loss: LossWeights = LossWeights()
     steps: int = 7000
+    late_share: float = 0.6785  # of the steps, after which `late_mef_ssim_c` holds: structure first, then colour
+    late_mef_ssim_c: float = 0.6
     learning_rate: float = 1.2e-3
     warmup_steps: int = 150
     weight_decay: float = 1e-3
@@ -97,6 +99,12 @@ class TrainConfig:
             )
         if not 0 <= self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}; it is a share of the scenes, 0 to below 1")
+
+    def loss_at(self, step: int) -> LossWeights:
+        """The weights of the loss for the update after `step`."""
+        if step < self.late_share * self.steps:
+            return self.loss
+        return dataclasses.replace(self.loss, mef_ssim_c=self.late_mef_ssim_c)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -57,7 +57,7 @@ class Trainer:
         torch.manual_seed(self.config.seed + self.step)  # for what the loss draws
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
-        terms = objective(self.student, collate(drawn, self.device), self.config.loss, lut_size)
+        terms = objective(self.student, collate(drawn, self.device), self.config.loss_at(self.step), lut_size)
         total = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
