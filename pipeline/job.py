@@ -23,6 +23,7 @@ from rich.console import Console
 from pipeline import dataflow, graph, progress
 from pipeline.local_runner import local_runner, without_secrets
 from pipeline.options import JobConfig, UsageError
+from pipeline.usage import check_weights
 from transforms import discovery, storage
 from transforms.brackets import Bracket, InputError, to_json
 from transforms.exif_groups import group_by_exif
@@ -66,6 +67,7 @@ def run(config: JobConfig, console: Console) -> int:
     if dataflow.is_rehearsal(options):
         return _rehearse(config, options, console)
     FileSystems.set_options(options)
+    check_weights(config.fuse.weights)
     brackets = _first_checked(config)
     if config.dry_run:
         return _dry_run(config, brackets, console)
