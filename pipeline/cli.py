@@ -39,24 +39,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 def fuse(argv: Sequence[str]) -> int:
     """`lutfuse fuse`: brackets to fused images and rows."""
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
     from rich.console import Console
 
-    from pipeline import job, options
+    from pipeline import job, options, usage
 
-    parser = argparse.ArgumentParser(
-        prog="lutfuse fuse",
+    parser = usage.command_parser(
+        "fuse",
         usage="lutfuse fuse --input URI --output URI [options] [Beam options]",
         description="Fuse brackets of 2 to 9 exposures into one well-exposed image each.\n"
         "Options of Apache Beam (--runner, --direct_num_workers, …) are passed on to it.",
         epilog=f"{EXAMPLES}\n{EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     options.add_fuse_arguments(parser)
     args, beam_args = parser.parse_known_args(argv)
     quiet_logs(args.verbose)
     try:
         options.check_beam_args(beam_args)
+        FileSystems.set_options(PipelineOptions(beam_args))  # a look may be in a bucket
         return job.run(options.resolve(args, beam_args), Console())
     except options.UsageError as error:
         print(f"lutfuse fuse: {error}", file=sys.stderr)

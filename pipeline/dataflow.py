@@ -96,9 +96,13 @@ def _check_image(image: str | None) -> None:
 
 def _check_uris(config: JobConfig) -> None:
     is_manifest = config.source.lower().endswith(MANIFEST_SUFFIXES)  # read here, by the launcher
-    given = {"--output": config.fuse.output} | ({} if is_manifest else {"--input": config.source})
+    fuse = config.fuse
+    given = {"--output": fuse.output, "--weights": fuse.weights}
+    given |= {} if is_manifest else {"--input": config.source}
+    if fuse.luts is not None and fuse.luts.cube is None:  # one .cube is read here too
+        given["--luts"] = fuse.luts.uri
     for name, uri in given.items():
-        if storage.is_local(uri):
+        if uri and storage.is_local(uri):
             raise UsageError(
                 f"{name} {uri}: workers cannot see this machine's files; copy them to a bucket and give gs://…"
             )

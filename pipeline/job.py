@@ -1,5 +1,6 @@
 """Runs one job: finds the brackets, writes them down, runs the graph, accounts for every row."""
 
+import collections
 import functools
 import itertools
 import json
@@ -10,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
@@ -23,12 +23,14 @@ from rich.console import Console
 from pipeline import dataflow, graph, progress
 from pipeline.local_runner import local_runner, without_secrets
 from pipeline.options import JobConfig, UsageError
+from pipeline.usage import check_weights
 from transforms import discovery, storage
 from transforms.brackets import Bracket, InputError, to_json
 from transforms.exif_groups import group_by_exif
-from transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, read_rows, shards
+from transforms.rows import FAILURES_ACCOUNTED, METRICS_ACCOUNTED, Account, account, read_rows, shards
 
 ROWS_PER_SHARD = 100_000
+PROBLEMS_SHOWN = 10
 OK, JOB_FAILED, SOME_FAILED = 0, 1, 3
 _LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 
@@ -65,6 +67,7 @@ def run(config: JobConfig, console: Console) -> int:
     if dataflow.is_rehearsal(options):
         return _rehearse(config, options, console)
     FileSystems.set_options(options)
+    check_weights(config.fuse.weights)
     brackets = _first_checked(config)
     if config.dry_run:
         return _dry_run(config, brackets, console)
@@ -128,10 +131,12 @@ def grouping(config: JobConfig) -> discovery.Grouping:
 
 def _dry_run(config: JobConfig, brackets: Iterator[Bracket], console: Console) -> int:
     found = Found()
-    problems = [b for b in map(found.add, brackets) if b.problem]
+    problems = (b for b in map(found.add, brackets) if b.problem)
+    shown = list(itertools.islice(problems, PROBLEMS_SHOWN))
+    collections.deque(problems, maxlen=0)  # counts the others
     console.print_json(json.dumps(describe(config)))
     console.print(f"{found.brackets} brackets, {found.exposures} exposures, {found.unusable} unusable")
-    for bracket in problems[:10]:
+    for bracket in shown:
         console.print(f"  {bracket.group_id}: {bracket.problem}", markup=False, soft_wrap=True)
     console.print("dry run: nothing was written")
     return OK
@@ -258,26 +263,26 @@ def _rehearse(config: JobConfig, options: PipelineOptions, console: Console) -> 
 
 
 def _account(config: JobConfig, found: Found, console: Console) -> int:
-    # Only what is shown: a million rows with their URIs would fill this process.
-    metrics = read_rows(config.rows_prefix("metrics"), METRICS_SCHEMA, progress.METRICS_SHOWN)
-    failures = read_rows(config.rows_prefix("failures"), FAILURES_SCHEMA, progress.FAILURES_SHOWN)
-    counts = {"fused": metrics.num_rows, "failed": failures.num_rows}
+    done = account(
+        read_rows(config.rows_prefix("metrics"), METRICS_ACCOUNTED),
+        read_rows(config.rows_prefix("failures"), FAILURES_ACCOUNTED),
+    )
+    counts = {"fused": done.fused, "failed": done.failed}
     if sum(counts.values()) != found.brackets:
         write_run(config, found, "rows missing", counts)
         raise JobError(
             f"{found.brackets} brackets but {sum(counts.values())} rows; run the same command again"
         )
-    models = sorted(metrics["model"].unique().to_pylist())
-    write_run(config, found, "finished", counts, models[0] if models else None)
-    _print_summary(config, metrics, failures, console)
-    return SOME_FAILED if failures.num_rows else OK
+    write_run(config, found, "finished", counts, min(done.models, default=None))
+    _print_summary(config, done, console)
+    return SOME_FAILED if done.failed else OK
 
 
-def _print_summary(config: JobConfig, metrics: pa.Table, failures: pa.Table, console: Console) -> None:
-    for table in progress.summary(metrics, failures):
+def _print_summary(config: JobConfig, done: Account, console: Console) -> None:
+    for table in progress.summary(done):
         console.print(table)
     output = config.fuse.output
     console.print(f"pictures  {storage.join(output, 'fused')}{os.sep}", soft_wrap=True, markup=False)
     console.print(f"rows      {config.rows_prefix('metrics')}-*.parquet", soft_wrap=True, markup=False)
-    if failures.num_rows:
+    if done.failed:
         console.print(f"failures  {config.rows_prefix('failures')}-*.parquet", soft_wrap=True, markup=False)

@@ -10,11 +10,12 @@ import numpy as np
 
 from models.cube import CubeError, write_cube
 from pipeline.editing import add_look_arguments, lut_size, read_look, warn_of_size
-from pipeline.usage import UsageError, absolute, existing_weights
+from pipeline.usage import UsageError, absolute, add_reference, add_weights, check_weights, command_parser
 from transforms import discovery, exports, storage
 from transforms.brackets import Bracket, InputError
 from transforms.outputs import FuseOptions, lut_key
 from transforms.stages import BracketError, Stages
+from transforms.weights import load_predictor
 
 EPILOG = """\
 The LUT acts on the merged image of the bracket, not on camera frames: --export-merge writes that image, for
@@ -27,12 +28,10 @@ example:
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of `lutfuse lut`."""
-    parser = argparse.ArgumentParser(
-        prog="lutfuse lut",
+    parser = command_parser(
+        "lut",
         description="Write the 3D LUT that the model predicts for one bracket as a .cube (Adobe Cube 1.0).",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--input", required=True, metavar="BRACKET", help="folder, or glob, of one bracket")
     parser.add_argument("--output", required=True, metavar="FILE", help="the .cube to write")
@@ -47,15 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--export-merge", metavar="FILE", help="also write the image that the LUT acts on, a 16-bit .tif"
     )
-    parser.add_argument(
-        "--reference",
-        default="reference",
-        metavar="NAME",
-        help="file name without extension of an image that is no exposure (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--weights", metavar="FILE", help="model weights, .safetensors (default: shipped ones)"
-    )
+    add_reference(parser)
+    add_weights(parser)
     add_look_arguments(parser.add_argument_group("look, baked into the LUT"))
     return parser
 
@@ -78,13 +70,15 @@ def main(argv: Sequence[str]) -> int:
 
 def write_lut(args: argparse.Namespace) -> list[str]:
     """Predicts and writes what was asked for; returns the URIs written."""
-    from models.predictor import Predictor
     from transforms.exposures import read_exposures, same_depth
     from transforms.fuse import plan_edit
 
     options, bracket = _checked(args), find_bracket(args.input, args.reference)
     _check_targets(args, bracket)
-    predictor, stages = Predictor.load(options.weights), Stages()
+    try:
+        predictor, stages = load_predictor(options.weights), Stages()
+    except ValueError as error:
+        raise UsageError(f"--weights {error}") from None
     images, _ = read_exposures(bracket, options, stages)
     edit = plan_edit(same_depth([image.pixels for image in images]), options, predictor, stages)
     text = exports.cube_text(
@@ -135,7 +129,8 @@ def _checked(args: argparse.Namespace) -> FuseOptions:
     except CubeError as error:
         raise UsageError(f"--title: {error}") from None
     look, strength = read_look(args)
-    weights = existing_weights(args.weights)
+    weights = args.weights and absolute(args.weights)
+    check_weights(weights)
     return FuseOptions("", lut_size=args.size, look=look, strength=strength, weights=weights)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.editing import add_editing_arguments, editing_fields, lut_size
 from pipeline.usage import UsageError as UsageError
-from pipeline.usage import absolute, existing_weights
+from pipeline.usage import absolute, add_reference, add_weights
 from transforms import storage
 from transforms.arguments import positive, whole_number
 from transforms.exif_groups import GAP_S
@@ -96,13 +96,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --group-by exif: longest pause between two shots of a bracket, in seconds, beside the "
         "exposure itself (default: %(default)g)",
     )
-    data.add_argument(
-        "--reference",
-        default="reference",
-        metavar="NAME",
-        help="file name without extension of the image to measure PSNR against; it is never fused "
-        "(default: %(default)s)",
-    )
+    add_reference(data)
     picture = parser.add_argument_group("picture")
     picture.add_argument(
         "--lut-size",
@@ -133,9 +127,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the full-size pixels are computed; cuda fails where there is no GPU, auto falls back "
         "(default: %(default)s)",
     )
-    run.add_argument(
-        "--weights", metavar="FILE", help="model weights, .safetensors (default: the shipped ones)"
-    )
+    add_weights(run)
     run.add_argument(
         "--max-megapixels",
         type=positive,
@@ -215,7 +207,7 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         lut_size=args.lut_size,
         device=args.device,
         overwrite=args.overwrite,
-        weights=existing_weights(args.weights),
+        weights=args.weights and absolute(args.weights),
         limits=DecodeLimits(max_megapixels=args.max_megapixels),
         max_inflight_bytes=math.ceil(args.max_inflight_mb * 1e6),
         **editing_fields(args),

@@ -8,20 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from transforms.progress_file import tally
-from transforms.rows import TIMINGS, median
+from transforms.rows import TIMINGS, Account
 
 POLL_S = 0.25
 LOG_EVERY_S = 30.0  # where there is no terminal, a line now and then
-# Columns that `summary` reads.
-METRICS_SHOWN = ["model", "psnr_db", "ssim", "mef_ssim", *TIMINGS]
-FAILURES_SHOWN = ["group_id", "stage", "message"]
 
 
 @contextlib.contextmanager
@@ -93,30 +89,30 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}"
 
 
-def summary(metrics: pa.Table, failures: pa.Table) -> list[Table]:
+def summary(account: Account) -> list[Table]:
     """Tables for the end of a job: counts, scores and median times; the first failures."""
-    tables = [_overview(metrics, failures)]
-    if failures.num_rows:
-        tables.append(_failures(failures))
+    tables = [_overview(account)]
+    if account.failed:
+        tables.append(_failures(account))
     return tables
 
 
-def _overview(metrics: pa.Table, failures: pa.Table) -> Table:
+def _overview(account: Account) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
-    recovered = metrics["total_ms"].null_count
-    table.add_row("brackets", str(metrics.num_rows + failures.num_rows))
-    table.add_row("fused", f"{metrics.num_rows}" + (f" ({recovered} by an earlier run)" if recovered else ""))
-    table.add_row("failed", str(failures.num_rows))
+    earlier = f" ({account.recovered} by an earlier run)" if account.recovered else ""
+    table.add_row("brackets", str(account.fused + account.failed))
+    table.add_row("fused", f"{account.fused}{earlier}")
+    table.add_row("failed", str(account.failed))
     for column, name, unit in (
         ("psnr_db", "PSNR", " dB"),
         ("ssim", "SSIM", ""),
         ("mef_ssim", "MEF-SSIM", ""),
     ):
-        value = median(metrics[column])
+        numbers = account.numbers[column]
+        value = numbers.median()
         if value is not None:
-            count = len(metrics) - metrics[column].null_count
-            table.add_row(name, f"{value:.{2 if unit else 4}f}{unit} (median of {count})")
-    times = {name: median(metrics[name]) for name in TIMINGS}
+            table.add_row(name, f"{value:.{2 if unit else 4}f}{unit} (median of {numbers.count})")
+    times = {name: account.numbers[name].median() for name in TIMINGS}
     if times["total_ms"] is not None:
         listed = "  ".join(
             f"{name.removesuffix('_ms')} {value:.0f}" for name, value in times.items() if value
@@ -125,12 +121,11 @@ def _overview(metrics: pa.Table, failures: pa.Table) -> Table:
     return table
 
 
-def _failures(failures: pa.Table, shown_rows: int = 10) -> Table:
+def _failures(account: Account) -> Table:
     table = Table("failed bracket", "stage", "why", box=None, pad_edge=False)
-    rows: list[dict[str, Any]] = failures.slice(0, shown_rows).to_pylist()
-    for row in rows:
+    for row in account.first_failures:
         # Text, not str: rich would read square brackets in a file name as markup.
         table.add_row(Text(row["group_id"]), row["stage"], Text(row["message"]))
-    if failures.num_rows > shown_rows:
-        table.add_row(f"… and {failures.num_rows - shown_rows} more", "", "")
+    if account.failed > len(account.first_failures):
+        table.add_row(f"… and {account.failed - len(account.first_failures)} more", "", "")
     return table

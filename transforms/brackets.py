@@ -4,6 +4,7 @@ Nothing is dropped. An entry that cannot be fused (a lone image, a repeated or u
 manifest line without URIs) stays in the list with its `problem`, and ends as one failure row.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 from transforms import storage
+from transforms.on_disk import Seen
 
 MIN_EXPOSURES, MAX_EXPOSURES = 2, 9
 # Local file names hold 255 bytes; room is kept for the extension and a temporary name.
@@ -104,10 +106,9 @@ def problem(bracket: Bracket) -> str | None:
 
 def judged(brackets: Iterable[Bracket]) -> Iterator[Bracket]:
     """The same brackets, each with its `problem` filled in; the first of a repeated id keeps it."""
-    seen: set[str] = set()
-    for bracket in brackets:
-        why = problem(bracket)
-        if why is None and bracket.group_id in seen:
-            why = f"group_id {bracket.group_id!r} is used twice; the first one has it: rename this one"
-        seen.add(bracket.group_id)
-        yield bracket if why == bracket.problem else replace(bracket, problem=why)
+    with contextlib.closing(Seen()) as seen:
+        for bracket in brackets:
+            why, is_new = problem(bracket), seen.add(bracket.group_id)
+            if why is None and not is_new:
+                why = f"group_id {bracket.group_id!r} is used twice; the first one has it: rename this one"
+            yield bracket if why == bracket.problem else replace(bracket, problem=why)

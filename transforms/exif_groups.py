@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from transforms import storage
 from transforms.brackets import MAX_EXPOSURES, Bracket, group_name, stem
 from transforms.image_io import ExposureInfo, exposure_info
+from transforms.on_disk import in_order
 
 HEADER_BYTES = 1 << 18  # EXIF sits at the start of a file
 READERS = 16  # headers read at a time: listing waits for the network, not for this machine
+_AHEAD = 1024  # photos whose headers are asked for before the first is needed
 GAP_S = 5.0  # longest pause between two shots of a bracket, beside the exposure itself
 SAME_EV = 0.15  # EV; brackets step by a third of a stop or more
 
@@ -45,11 +47,16 @@ def group_by_exif(
     """
     with ThreadPoolExecutor(READERS) as readers:
         for folder, group in itertools.groupby(files, storage.parent):
-            uris = [uri for uri in group if stem(uri) != reference]
-            shots = list(readers.map(read_shot, uris))
-            for bracket in split(shots, gap_s):
+            uris = (uri for uri in group if stem(uri) != reference)
+            for bracket in split(_read_shots(uris, readers), gap_s):
                 name = f"{group_name(folder, root)}/{stem(bracket[0].uri)}"
                 yield Bracket(name, tuple(shot.uri for shot in bracket), problem=_problem(bracket))
+
+
+def _read_shots(uris: Iterator[str], readers: ThreadPoolExecutor) -> Iterator[Shot]:
+    # `map` asks for all at once, and a flat folder may hold millions.
+    while ahead := list(itertools.islice(uris, _AHEAD)):
+        yield from readers.map(read_shot, ahead)
 
 
 def _problem(shots: list[Shot]) -> str | None:
@@ -73,7 +80,7 @@ def read_shot(uri: str) -> Shot:
 
 def split(shots: Iterable[Shot], gap_s: float) -> Iterator[list[Shot]]:
     """Runs of shots that belong together, in order of capture."""
-    ordered = sorted(shots, key=lambda shot: (_seconds(shot) or 0.0, shot.uri))
+    ordered = in_order(shots, key=lambda shot: (_seconds(shot) or 0.0, shot.uri))
     bracket: list[Shot] = []
     for shot in ordered:
         if bracket and not belongs(shot, bracket, gap_s):

@@ -29,6 +29,7 @@ from transforms.outputs import FuseOptions, config_hash, output_uri, pack_row, r
 from transforms.progress_file import report
 from transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
 from transforms.stages import NAMESPACE, BracketError, Stages
+from transforms.weights import load_predictor
 
 if TYPE_CHECKING:
     # torch stays out of the process that submits the job; workers import it in `setup`.
@@ -69,11 +70,12 @@ def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor")
     images, bytes_in = read_exposures(bracket, options, stages)
     frames = same_depth([image.pixels for image in images])
     edit = plan_edit(frames, options, predictor, stages, given)
-    fused = _apply(edit, frames, options, stages)
+    device = used_device(options.device)
+    fused = _apply(edit, frames, device, stages)
     reference = read_reference(bracket, fused.shape[:2], options, stages)
     with stages("metrics"):
         row = _describe(bracket, options, predictor, fused)
-        row |= {"lut_size": len(edit.lut), "bytes_in": bytes_in}
+        row |= {"lut_size": len(edit.lut), "bytes_in": bytes_in, "device": device}
         row |= scores(frames, fused, reference)
     with stages("encode"):
         data = _encode(fused, images[middle(edit)], options, pack_row(row, config))
@@ -105,12 +107,11 @@ def plan_edit(
         return Edit(prediction.order, grid, lut if look is None else bake_look(lut, look))
 
 
-def _apply(edit: Edit, frames: list[Pixels], options: FuseOptions, stages: Stages) -> Pixels:
+def _apply(edit: Edit, frames: list[Pixels], device: str, stages: Stages) -> Pixels:
     from models.fusion import fuse
 
-    on_gpu = used_device(options.device) == "cuda"
-    with stages("fuse"), _GPU_SLOTS if on_gpu else contextlib.nullcontext():
-        return fuse([frames[i] for i in edit.order], edit.grid, edit.lut, device=options.device)
+    with stages("fuse"), _GPU_SLOTS if device == "cuda" else contextlib.nullcontext():
+        return fuse([frames[i] for i in edit.order], edit.grid, edit.lut, device=device)
 
 
 def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fused: Pixels) -> Row:
@@ -126,7 +127,6 @@ def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fu
         "bit_depth": 8 if options.image_format == "jpeg" else fused.dtype.itemsize * 8,
         "look": None if options.look is None else options.look.name,
         "model": predictor.model_id,
-        "device": used_device(options.device),
     }
 
 
@@ -187,11 +187,9 @@ class FuseBrackets(beam.DoFn):
 
     def setup(self) -> None:
         """Loads the model once per process, however many threads the runner has."""
-        from models.predictor import Predictor
-
         cv2.setNumThreads(1)  # the runner has a worker for every core; threads below it would only fight
         used_device(self.options.device)  # fails the job at once, not every bracket
-        self._predictor = self._shared.acquire(lambda: Predictor.load(self.options.weights))
+        self._predictor = self._shared.acquire(lambda: load_predictor(self.options.weights))
         self._budget = self._shared_budget.acquire(lambda: MemoryBudget(self.options.max_inflight_bytes))
 
     # Any: Beam would take a union with TaggedOutput for the type of the main output.

@@ -4,13 +4,16 @@ No file is looked at: a listing knows names only. Files of one folder come next 
 that depends on names alone; hidden files and folders (a leading dot) are left out.
 """
 
+import contextlib
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from transforms import object_stores
+from transforms.on_disk import Backlog, Seen, in_order
 from transforms.retries import StorageError, as_os_error, retrying
 
 _WILDCARD = re.compile(r"[*?\[]")
@@ -18,45 +21,69 @@ _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 _WILDCARDS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
-def walk(root: str) -> Iterator[str]:
-    """Files below the local folder `root`, each folder's own files before its subfolders."""
-    # os.walk lists names without a stat per file. Links to folders are followed, so two links to one folder
-    # are two brackets; only a folder inside itself is left out.
-    above: dict[str, frozenset[tuple[int, int]]] = {}
-    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_unreadable):
+def walk(root: str, *, everything: bool = False) -> Iterator[str]:
+    """Files below the local folder `root`, each folder's own files before its subfolders.
+
+    Links to folders are followed, so two links to one folder are two brackets; only a folder inside itself is
+    left out. `everything`: hidden files and folders too, and no links.
+    """
+    # Not os.walk, which holds all names of a folder: there may be a million brackets in one.
+    above = [(root, _identity(root), _entries(root, everything))]
+    while above:
+        folder, _, entries = above[-1]
+        is_folder, name = next(entries, (False, None))
+        path = f"{folder.rstrip('/')}/{name}"
+        if name is None:
+            above.pop()
+        elif not is_folder:
+            yield path
+        elif (identity := _identity(path)) not in [known for _, known, _ in above]:
+            above.append((path, identity, _entries(path, everything)))
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
         status = os.stat(folder)  # noqa: PTH116 (a hundred thousand times)
-        real = (status.st_dev, status.st_ino)
-        parents = above.pop(folder, frozenset())
-        if real in parents:
-            subfolders.clear()
-            continue
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        above |= dict.fromkeys((f"{folder}/{name}" for name in subfolders), parents | {real})
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield f"{folder}/{name}"
+    except FileNotFoundError:
+        return None  # has just gone
+    return status.st_dev, status.st_ino
 
 
-def _unreadable(error: OSError) -> None:
-    # os.walk would leave the folder out without a word, and its brackets with it.
-    if not isinstance(error, FileNotFoundError):
-        raise error
+def _entries(folder: str, everything: bool) -> Iterator[tuple[bool, str]]:
+    """(is a folder, name) of what is in `folder`, files first; nothing of a folder that has just gone."""
+
+    def found() -> Iterator[tuple[bool, str]]:
+        # scandir tells files from folders without a stat per file.
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for entry in entries:
+                if everything or not entry.name.startswith("."):
+                    yield _is_folder(entry, follow_links=not everything), entry.name
+
+    return in_order(found())
+
+
+def _is_folder(entry: os.DirEntry[str], follow_links: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=follow_links)
+    except OSError:
+        return False  # a link to itself, say: reading it will tell
 
 
 def match_local(pattern: str) -> Iterator[str]:
     """Local files that match a glob; folders that match stand for all files below them."""
     # glob leaves hidden files out, as a shell does; pathlib's would show them.
-    found = {path.rstrip("/") or "/" for path in glob.iglob(pattern, recursive=True)}  # noqa: PTH207
-    walked: set[str] = set()
+    found = (path.rstrip("/") or "/" for path in glob.iglob(pattern, recursive=True))  # noqa: PTH207
     # Plain sorting would put a subfolder between the files of its parent.
-    for path in sorted(found, key=os.path.split):
-        if not walked.isdisjoint(map(str, Path(path).parents)):
-            continue  # '**' matches folders and what is in them
-        if Path(path).is_dir():
-            walked.add(path)
-            yield from walk(path)
-        else:
-            yield path
+    ordered = (path for path, _ in itertools.groupby(in_order(found, key=os.path.split)))
+    with contextlib.closing(Seen()) as walked:
+        for path in ordered:
+            if "**" in pattern and any(str(folder) in walked for folder in Path(path).parents):
+                continue  # '**' matches folders and what is in them
+            if Path(path).is_dir():
+                walked.add(path)
+                yield from walk(path)
+            else:
+                yield path
 
 
 def list_objects(uri: str) -> Iterator[str]:
@@ -117,13 +144,13 @@ def by_folder(uris: Iterable[str]) -> Iterator[str]:
     In key order (`a/1`, `a/b/1`, `a/c`) all below a folder is together, but files of a subfolder come between
     its own. Only files of the folders around the current one are held back.
     """
-    around: list[tuple[str, list[str]]] = []
+    around: list[tuple[str, Backlog[str]]] = []
     for uri in uris:
         folder = uri.rpartition("/")[0]
         while around and not f"{folder}/".startswith(f"{around[-1][0]}/"):
             yield from around.pop()[1]
         if not around or around[-1][0] != folder:
-            around.append((folder, []))
+            around.append((folder, Backlog()))
         around[-1][1].append(uri)
     while around:
         yield from around.pop()[1]

@@ -5,7 +5,6 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import IO, Any
 
 import pyarrow.parquet as pq
@@ -14,6 +13,9 @@ from transforms import storage
 from transforms.brackets import Bracket, InputError
 
 MANIFEST_SUFFIXES = (".jsonl", ".csv", ".parquet")
+COLUMNS = ("group_id", "uris", "reference", "ev")
+# Parquet is read in pieces, else a row group is in memory, and writers make them of a million rows.
+_BUFFER_BYTES, _ROWS = 1 << 20, 4096
 
 
 def read_manifest(uri: str) -> Iterator[Bracket]:
@@ -27,8 +29,8 @@ def read_manifest(uri: str) -> Iterator[Bracket]:
         uri.rpartition(".")[2].lower()
     ]
     base = storage.parent(uri)
-    # A million brackets are hundreds of MB: they pass line by line, and only an object is held whole.
-    with Path(uri).open("rb") if storage.is_local(uri) else io.BytesIO(storage.read_bytes(uri)) as file:
+    # A million brackets are hundreds of MB: they pass line by line.
+    with storage.opened(uri) as file:
         try:
             for number, record in reader(file, uri):
                 yield _bracket_of(record, number, base)
@@ -59,10 +61,11 @@ def _csv_records(file: IO[bytes], uri: str) -> Iterator[tuple[int, Any]]:
 
 def _parquet_records(file: IO[bytes], uri: str) -> Iterator[tuple[int, Any]]:
     try:
-        table = pq.ParquetFile(file)
-        _require_columns(table.schema_arrow.names, uri)
-        rows = (row for batch in table.iter_batches() for row in batch.to_pylist())
-        for number, row in enumerate(rows, 1):
+        table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
+        names = table.schema_arrow.names
+        _require_columns(names, uri)
+        batches = table.iter_batches(_ROWS, columns=[name for name in COLUMNS if name in names])
+        for number, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
             yield number, {k: v for k, v in row.items() if v is not None}
     except InputError:
         raise

@@ -9,7 +9,10 @@ Clients do not try again by themselves: `retries.retrying` does, and counts.
 
 import contextlib
 import errno
+import io
 import os
+import shutil
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import IO, Any, Protocol
 
@@ -20,6 +23,7 @@ from transforms.retries import ShortReadError, StorageError
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0  # without a byte
+CHUNK_BYTES = 8 << 20  # of a long text, in memory on its way from and to a file
 CONNECTIONS = 32  # kept open per client: more than a worker has threads
 _S3_ARGUMENTS = {
     "endpoint_url": "s3_endpoint_url",
@@ -37,6 +41,9 @@ class ObjectStore(Protocol):
 
     def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
         """All bytes or the first `limit`, and the object's size; ShortReadError where others came."""
+
+    def fetch(self, bucket: str, key: str, file: IO[bytes]) -> None:
+        """All bytes into `file`, in place of what is in it; ShortReadError where others came."""
 
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes stored, or None where there is no such object."""
@@ -73,11 +80,16 @@ def store_of(scheme: str) -> ObjectStore:
     raise StorageError(f"{scheme}://: no such storage; give a local path, gs:// or s3://")
 
 
-def check_length(data: bytes, expected: int, bucket: str, key: str) -> bytes:
-    """`data`, if it has as many bytes as the object says."""
-    if len(data) != expected:
-        raise ShortReadError(f"{bucket}/{key}: {len(data)} bytes came, the object has {expected} for them")
-    return data
+def check_length(came: int, expected: int, bucket: str, key: str) -> None:
+    """Raise unless as many bytes came as the object says."""
+    if came != expected:
+        raise ShortReadError(f"{bucket}/{key}: {came} bytes came, the object has {expected} for them")
+
+
+def _empty(file: IO[bytes]) -> None:
+    # An earlier attempt may have left some bytes.
+    file.seek(0)
+    file.truncate()
 
 
 @lru_cache(maxsize=8)
@@ -103,18 +115,30 @@ class S3Store:
 
     def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
         """All bytes or the first `limit`, in one request: the answer to a range tells the object's size."""
-        last = "" if limit is None else max(limit, 1) - 1
+        with self._get(bucket, key, None if limit is None else max(limit, 1)) as (body, total):
+            data: bytes = body.read()
+        check_length(len(data), total if limit is None else min(total, max(limit, 1)), bucket, key)
+        return data, total
+
+    def fetch(self, bucket: str, key: str, file: IO[bytes]) -> None:
+        """All bytes into `file`, in one request."""
+        _empty(file)
+        with self._get(bucket, key, None) as (body, total):
+            shutil.copyfileobj(body, file, CHUNK_BYTES)
+        check_length(file.tell(), total, bucket, key)
+
+    @contextlib.contextmanager
+    def _get(self, bucket: str, key: str, limit: int | None) -> Iterator[tuple[IO[bytes], int]]:
+        last = "" if limit is None else limit - 1
         try:
             answer = self.client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{last}")
         except self.client.exceptions.ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "InvalidRange":
-                return b"", 0  # no first byte
-            raise
+            if error.response.get("Error", {}).get("Code") != "InvalidRange":
+                raise
+            yield io.BytesIO(), 0  # no first byte
+            return
         with answer["Body"] as body:
-            data: bytes = body.read()
-        total = int(answer["ContentRange"].rpartition("/")[2])
-        wanted = total if limit is None else min(total, max(limit, 1))
-        return check_length(data, wanted, bucket, key), total
+            yield body, int(answer["ContentRange"].rpartition("/")[2])
 
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes stored, or None where there is no such object."""
@@ -164,9 +188,7 @@ class GcsStore:
 
     def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
         """All bytes (their CRC32C is checked) or the first `limit`; the size is asked for first."""
-        size = self.size(bucket, key)
-        if size is None:
-            raise FileNotFoundError(errno.ENOENT, "no such object", f"gs://{bucket}/{key}")
+        size = self._size_of(bucket, key)
         wanted = size if limit is None else min(size, limit)
         if wanted == 0:
             return b"", size
@@ -175,21 +197,37 @@ class GcsStore:
         data = (
             self.client.bucket(bucket).blob(key).download_as_bytes(raw_download=True, **part, **self._calls)
         )
-        return check_length(data, wanted, bucket, key), size
+        check_length(len(data), wanted, bucket, key)
+        return data, size
+
+    def fetch(self, bucket: str, key: str, file: IO[bytes]) -> None:
+        """All bytes into `file`, their CRC32C checked; the size is asked for first."""
+        size = self._size_of(bucket, key)
+        _empty(file)
+        if size:
+            self.client.bucket(bucket).blob(key).download_to_file(file, raw_download=True, **self._calls)
+        check_length(file.tell(), size, bucket, key)
 
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes stored, or None where there is no such object."""
         blob = self.client.bucket(bucket).get_blob(key, **self._calls)
         return None if blob is None else blob.size
 
+    def _size_of(self, bucket: str, key: str) -> int:
+        size = self.size(bucket, key)
+        if size is None:
+            raise FileNotFoundError(errno.ENOENT, "no such object", f"gs://{bucket}/{key}")
+        return size
+
     def write(self, bucket: str, key: str, data: bytes | IO[bytes], mime: str) -> None:
         """One upload with its CRC32C; Cloud Storage shows an object when all of it has come."""
-        blob = self.client.bucket(bucket).blob(key)
+        objects = self.client.bucket(bucket)
         how = {"content_type": mime, "checksum": "crc32c", **self._calls}
         if isinstance(data, bytes):
-            blob.upload_from_string(data, **how)
+            objects.blob(key).upload_from_string(data, **how)
         else:
-            blob.upload_from_file(data, rewind=True, **how)
+            # In pieces; unless told, the client holds 100 MB of it.
+            objects.blob(key, chunk_size=CHUNK_BYTES).upload_from_file(data, rewind=True, **how)
 
     def page(self, bucket: str, prefix: str, token: str | None) -> tuple[list[str], str | None]:
         """Up to 1,000 keys that start with `prefix`, and the token of the next page."""

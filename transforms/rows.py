@@ -7,15 +7,16 @@ against the schema first.
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
 from transforms import storage
+from transforms.on_disk import Numbers
 
 Row = dict[str, Any]
 
@@ -23,6 +24,10 @@ ROWS_PER_GROUP = 10_000  # of a Parquet file: some MB, and enough groups for the
 
 STAGES = ("read", "decode", "student", "bake", "fuse", "metrics", "encode", "write")
 TIMINGS = (*(f"{stage}_ms" for stage in STAGES), "total_ms")
+NUMBERS = ("psnr_db", "ssim", "mef_ssim", *TIMINGS)  # columns that a job's end shows the medians of
+FAILURES_SHOWN = 10
+# Columns that `account` reads: a million rows have 300 MB of URIs.
+METRICS_ACCOUNTED, FAILURES_ACCOUNTED = ["model", *NUMBERS], ["group_id", "stage", "message"]
 
 # Nullable: psnr_db and ssim without a reference, scores of images smaller than their window, and the
 # timings, device and worker of a bracket that an earlier run fused.
@@ -182,18 +187,45 @@ def shards(prefix: str) -> list[str]:
     ]
 
 
-def read_rows(prefix: str, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """All rows below `prefix`, or only some columns of them."""
-    tables = [
-        pq.read_table(pa.BufferReader(storage.read_bytes(uri)), columns=columns) for uri in shards(prefix)
-    ]
-    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    return pa.concat_tables(tables).cast(wanted) if tables else wanted.empty_table()
+def read_rows(prefix: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """All rows below `prefix`, some thousands at a time, or only some columns of them."""
+    for uri in shards(prefix):
+        with storage.opened(uri) as file:
+            yield from pq.ParquetFile(file).iter_batches(ROWS_PER_GROUP, columns=columns)
 
 
-def median(column: pa.ChunkedArray) -> float | None:
-    """Exact median of a numeric column without its nulls and NaNs; None where nothing is left."""
-    values = column.drop_null()
-    if len(values) == 0:
-        return None
-    return float(pc.quantile(values, q=0.5)[0].as_py())
+@dataclass
+class Account:
+    """What the two tables of a job hold, in the memory of a few rows.
+
+    Attributes:
+      fused: rows of the metrics table.
+      recovered: those of them that an earlier run had fused.
+      models: that fused them.
+      numbers: the columns of NUMBERS.
+      failed: rows of the failures table.
+      first_failures: some of these.
+    """
+
+    fused: int = 0
+    recovered: int = 0
+    models: set[str] = field(default_factory=set)
+    numbers: dict[str, Numbers] = field(default_factory=lambda: {name: Numbers() for name in NUMBERS})
+    failed: int = 0
+    first_failures: list[Row] = field(default_factory=list)
+
+
+def account(metrics: Iterable[pa.RecordBatch], failures: Iterable[pa.RecordBatch]) -> Account:
+    """Counts and medians of both tables; of their columns, those ACCOUNTED will do."""
+    found = Account()
+    for batch in metrics:
+        found.fused += batch.num_rows
+        found.recovered += batch["total_ms"].null_count
+        found.models.update(batch["model"].unique().to_pylist())
+        for name, numbers in found.numbers.items():
+            numbers.add(batch[name].drop_null().to_numpy())
+    for batch in failures:
+        found.failed += batch.num_rows
+        wanted = FAILURES_SHOWN - len(found.first_failures)
+        found.first_failures += batch.slice(0, wanted).to_pylist()
+    return found

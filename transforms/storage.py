@@ -32,6 +32,7 @@ __all__ = [
     "join",
     "list_files",
     "match_files",
+    "opened",
     "parent",
     "read_bytes",
     "read_start",
@@ -100,6 +101,19 @@ def _read(uri: str, limit: int | None) -> tuple[bytes, int]:
 def _read_local(path: str, limit: int | None) -> tuple[bytes, int]:
     with Path(path).open("rb") as file:
         return file.read(-1 if limit is None else limit), os.fstat(file.fileno()).st_size
+
+
+@contextlib.contextmanager
+def opened(uri: str) -> Iterator[IO[bytes]]:
+    """A file that may be large, to read from; an object is copied to a temporary file, whole, beforehand."""
+    if is_local(uri):
+        with Path(uri).open("rb") as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        _object(uri, lambda store, bucket, key: store.fetch(bucket, key, copy))
+        copy.seek(0)
+        yield copy
 
 
 def size(uri: str) -> int | None:
@@ -192,11 +206,10 @@ def sweep(folder: str) -> None:
     """Remove what killed writers left below the local `folder`; object stores keep no such files."""
     if not is_local(folder):
         return
-    for root, _, names in os.walk(folder):
-        for name in names:
-            path = Path(root, name)
-            if name.startswith(".") and name.endswith(_PARTIAL) and _is_stale(path):
-                path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # tidiness is worth no job
+        for name in listing.walk(folder, everything=True):
+            if name.endswith(_PARTIAL) and basename(name).startswith(".") and _is_stale(Path(name)):
+                Path(name).unlink(missing_ok=True)
 
 
 def _is_stale(path: Path) -> bool:

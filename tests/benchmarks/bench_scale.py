@@ -33,6 +33,7 @@ from transforms.rows import METRICS_SCHEMA, STAGES, Row, check_row
 from transforms.stages import BracketError
 
 EXPOSURES = 3
+LAUNCHER_MB = 20  # that the launcher may need for the last size more than for the first
 FAIL_EVERY = 1000  # one bracket in so many fails, so that both tables have rows
 
 
@@ -150,7 +151,7 @@ def simulate(counts: list[int]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Prints all sizes; an error where a row is missing or the overhead is over 1 msec of CPU a bracket."""
+    """Prints all sizes; an error where a row is missing, or CPU or the launcher's memory is too much."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--brackets", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -172,6 +173,9 @@ def main() -> None:
     for result in results:
         assert result["begin"]["brackets"] == result["end"]["rows"] == result["brackets"], "rows are missing"
         assert result["cpu_ms_per_bracket"] <= 1.0, "over 1 msec of CPU a bracket around the pixels"
+        for step in ("begin", "end"):
+            grown = result[step]["peak_mb"] - results[0][step]["peak_mb"]
+            assert grown <= LAUNCHER_MB, "the launcher's memory grows with the number of brackets"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a runner's page shows of a job: counters and distributions under the project's own name."""
 
 import re
+from pathlib import Path
 
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
@@ -49,3 +50,16 @@ def test_counts_times_and_bytes_are_there_under_names_that_people_can_read(finis
     assert {f"{stage}-msec" for stage in STAGES} | {"total-msec"} <= set(distributions)
     assert distributions["total-msec"].count == 2
     assert all(re.fullmatch(r"[a-z][a-z-]+", name) for name in (*counters, *distributions))
+
+
+def test_every_counter_that_people_may_see_is_explained():
+    root = Path(__file__).parents[2]
+    source = "".join(path.read_text() for path in (root / "transforms").glob("*.py"))
+    names = set(re.findall(r'Metrics\.\w+\(NAMESPACE, "([a-z-]+)"\)', source))
+    assert len(names) >= 4
+    page = (root / "deploy" / "README.md").read_text()
+    assert [
+        name
+        for name in names | {"fused", "skipped", "failed"}
+        if f"| `{name}`" not in page and f", `{name}`" not in page
+    ] == []

@@ -5,10 +5,12 @@ import io
 import json
 
 import apache_beam as beam
+import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
+from models.cube import write_cube
 from pipeline import dataflow, graph, job
 from pipeline.options import UsageError, add_fuse_arguments, resolve
 from transforms.outputs import FuseOptions
@@ -68,6 +70,7 @@ def test_a_complete_job_passes_and_other_runners_are_not_judged():
         ({"sdk_container_image": "lutfuse"}, "--sdk_container_image", "HOST/PATH:TAG"),
         ({"input": "/photos"}, "--input", "bucket"),
         ({"output": "/fused"}, "--output", "bucket"),
+        ({"weights": "/mine.safetensors"}, "--weights /mine.safetensors", "bucket"),
         ({"machine_type": None}, "--machine_type", "g2-standard-8"),
         ({"machine_type": "n1-standard-8"}, "--machine_type", "g2-"),
         ({"accelerator": "nvidia-tesla-t4"}, "--machine_type", "n1-"),
@@ -84,8 +87,17 @@ def test_what_is_missing_or_does_not_match_is_named_with_its_remedy(changes, opt
     assert remedy in str(caught.value)
 
 
-def test_a_local_manifest_of_remote_pictures_will_do():
+def test_what_the_launcher_reads_itself_may_be_local(tmp_path):
     check(input="/lists/brackets.jsonl")
+    (tmp_path / "a.cube").write_bytes(write_cube(np.zeros((2, 2, 2, 3), np.float32)).encode())
+    check(luts=f"{tmp_path}/a.cube")
+    with pytest.raises(UsageError, match=f"--luts {tmp_path}: workers cannot see"):
+        check(luts=f"{tmp_path}")
+
+
+def test_objects_named_by_a_rehearsal_are_not_looked_for():
+    shown = rehearse(weights="gs://nobody-has-this-bucket/mine.safetensors")
+    assert shown["project"] == "my-lab"
 
 
 @pytest.mark.parametrize("text", ["", "NVIDIA L4", "type:nvidia-l4", "nvidia-l4;count:0", f"{L4};x"])

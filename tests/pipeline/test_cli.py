@@ -118,12 +118,19 @@ def test_dry_run_shows_the_configuration_and_writes_nothing(tree, tmp_path):
         (["--input", "in", "--output", "out", "--lut-size", "1"], "choose 2 to 129"),
         (["--input", "in", "--output", "out", "--qualty", "80"], "unknown option"),
         (["--input", "bad.csv", "--output", "out"], "column"),
+        (
+            ["--input", "in", "--output", "out", "--weights", "none.safetensors"],
+            "none.safetensors is missing",
+        ),
+        (["--input", "in", "--output", "out", "--weights", "lone.safetensors"], "lone.json is missing; name"),
+        (["--input", "in", "--output", "out", "--weights", "http://x/y.safetensors"], "no such storage"),
         (["--output", "out"], "--input"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_leaves_nothing_behind(tree, tmp_path, argv, words):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
+    (tmp_path / "lone.safetensors").touch()
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     before = sorted(tmp_path.rglob("*"))
     done = lutfuse("fuse", *argv, cwd=tmp_path)

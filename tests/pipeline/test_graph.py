@@ -12,7 +12,7 @@ from pipeline import graph
 from transforms import image_io
 from transforms.brackets import Bracket, to_json
 from transforms.outputs import FuseOptions
-from transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, read_rows
+from transforms.rows import read_rows
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def run(tmp_path, brackets, options):
     prefixes = {"metrics": f"{tmp_path}/out/metrics/job", "failures": f"{tmp_path}/out/failures/job"}
     with TestPipeline(runner=FnApiRunner()) as pipeline:
         graph.build(pipeline, manifest=str(manifest), options=options, **prefixes)
-    return (
-        read_rows(prefixes["metrics"], METRICS_SCHEMA).to_pylist(),
-        read_rows(prefixes["failures"], FAILURES_SCHEMA).to_pylist(),
+    metrics, failures = (
+        [row for batch in read_rows(prefix) for row in batch.to_pylist()] for prefix in prefixes.values()
     )
+    return metrics, failures
 
 
 def test_pipeline_equals_library_pixel_for_pixel(tmp_path, brackets):

@@ -70,11 +70,14 @@ def test_a_glob_names_a_bracket_too_and_large_sizes_are_warned_of(tree, capsys, 
         (["--input", "tiffs", "--export-merge", "tiffs/0.tif"], "is a picture of the bracket itself"),
         (["--input", "in/aisle", "--look", "cold"], "--look cold: cannot be read"),
         (["--input", "in/aisle", "--strength", "1"], "--strength 1: acts on a look"),
-        (["--input", "in/aisle", "--weights", "w.safetensors"], "--weights w.safetensors"),
+        (["--input", "in/aisle", "--weights", "none.safetensors"], "none.safetensors is missing"),
+        (["--input", "in/aisle", "--weights", "w.safetensors"], "w.json must hold exactly the keys"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_writes_nothing(tree, write_bracket, capsys, argv, words):
     (tree / "empty").mkdir()
+    (tree / "w.safetensors").touch()
+    (tree / "w.json").write_text("{}")
     write_bracket(tree / "lone", 1)
     write_bracket(tree / "tiffs", 2, suffix="tif")
     before = {path: path.stat().st_mtime_ns for path in tree.rglob("*")}

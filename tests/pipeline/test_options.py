@@ -73,9 +73,11 @@ def test_a_reference_that_is_no_file_name_is_refused(name):
         parse("--reference", name)
 
 
-def test_weights_that_are_not_there_are_refused_with_their_flag():
-    with pytest.raises(UsageError, match="--weights .*none.safetensors"):
-        parse("--weights", "none.safetensors")
+def test_weights_are_named_as_workers_can_find_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse().fuse.weights is None
+    assert parse("--weights", "mine.safetensors").fuse.weights == f"{tmp_path}/mine.safetensors"
+    assert parse("--weights", "s3://b/mine.safetensors").fuse.weights == "s3://b/mine.safetensors"
 
 
 def test_an_option_nobody_knows_is_refused_and_beams_own_are_not():

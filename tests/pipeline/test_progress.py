@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipeline import progress
 from transforms.progress_file import report, tally
-from transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, failure_row
+from transforms.rows import FAILURES_SCHEMA, account, failure_row
 
 
 def counts(fused=0, skipped=0, failed=0):
@@ -58,9 +58,7 @@ def test_without_a_terminal_a_line_now_and_then_takes_the_bars_place(monkeypatch
 
 def test_the_summary_lists_failures_and_says_how_many_more():
     failures = [failure_row(f"g{i}", ["x"], "read", "missing", "gone [bold]") for i in range(12)]
-    tables = progress.summary(
-        METRICS_SCHEMA.empty_table(), pa.Table.from_pylist(failures, schema=FAILURES_SCHEMA)
-    )
+    tables = progress.summary(account([], [pa.RecordBatch.from_pylist(failures, schema=FAILURES_SCHEMA)]))
     out = io.StringIO()
     for table in tables:
         Console(file=out, width=120).print(table)

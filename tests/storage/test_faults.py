@@ -42,6 +42,21 @@ def test_a_read_survives_every_passing_trouble_and_a_short_answer_is_noticed(buc
         assert storage.read_bytes(uri, limit=1000) == NEW[:1000], kind
 
 
+def test_a_copy_on_disk_survives_every_passing_trouble_and_starts_anew_each_time(bucket, media, monkeypatch):
+    monkeypatch.setattr(object_stores, "CHUNK_BYTES", 1000)
+    bucket.put("x.bin", NEW)
+    for kind in READ_FAULTS:
+        fault = bucket.proxy.inject(kind, media[0])
+        with storage.opened(f"{bucket.root}/x.bin") as file:
+            assert file.read() == NEW, kind
+        assert fault.hits, kind
+    bucket.put("x.bin", b"")
+    with storage.opened(f"{bucket.root}/x.bin") as file:
+        assert file.read() == b""
+    with pytest.raises(FileNotFoundError), storage.opened(f"{bucket.root}/none.bin"):
+        pass
+
+
 def test_a_read_that_stays_short_is_an_error_and_never_half_a_picture(bucket, media, monkeypatch):
     monkeypatch.setattr(retries, "ATTEMPTS", 3)
     bucket.put("x.bin", NEW)
@@ -155,6 +170,7 @@ def none_found(**_):
 
 def test_a_stream_longer_than_memory_allows_is_uploaded_from_disk(bucket, monkeypatch):
     monkeypatch.setattr(storage, "_SPOOL_BYTES", 1000)
+    monkeypatch.setattr(object_stores, "CHUNK_BYTES", 1 << 18)  # gs:// takes it in pieces
     with storage.create(f"{bucket.root}/x.bin") as file:
         for _ in range(5):
             file.write(NEW)

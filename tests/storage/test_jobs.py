@@ -6,10 +6,13 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
+from models.checkpoint import SHIPPED
 from pipeline import job
-from pipeline.options import add_fuse_arguments, resolve
+from pipeline.cli import main
+from pipeline.options import UsageError, add_fuse_arguments, resolve
 from transforms import image_io
 from transforms.discovery import find_brackets
 
@@ -120,3 +123,37 @@ def test_worker_processes_know_the_endpoint_and_keys(bucket, upload_bracket):
     assert code == 0, text
     assert list(fused(bucket)) == [f"out/fused/{i}.jpg" for i in range(3)]
     assert {row["group_id"] for row in rows(bucket, "metrics")} == {"0", "1", "2"}
+
+
+def test_weights_and_look_in_the_bucket_give_the_picture_of_local_ones(bucket, upload_bracket):
+    upload_bracket("in/a", 2)
+    for end in (".safetensors", ".json"):
+        bucket.put(f"models/mine{end}", SHIPPED.with_suffix(end).read_bytes())
+    assert fuse(bucket, "in", output="local")[0] == 0
+    weights = f"{bucket.root}/models/mine.safetensors"
+    bucket.proxy.inject(503, r"mine\.json")
+    workers = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
+    assert fuse(bucket, "in", "--weights", weights, *workers, output="stored")[0] == 0
+    (one,), (two,) = rows(bucket, "metrics", "local"), rows(bucket, "metrics", "stored")
+    assert one["model"] == two["model"]
+    pixels = [image_io.decode(bucket.get(f"{name}/fused/a.jpg")).pixels for name in ("local", "stored")]
+    assert (pixels[0] == pixels[1]).all()
+    reads = [line for line in bucket.proxy.requests if line.startswith("GET") and "mine.safetensors" in line]
+    assert len([line for line in reads if bucket.scheme == "s3" or "alt=media" in line]) == 1
+
+
+def test_weights_that_are_not_in_the_bucket_are_wrong_usage_and_nothing_is_written(bucket, upload_bracket):
+    upload_bracket("in/a", 2)
+    bucket.put("mine.safetensors", b"x")
+    with pytest.raises(UsageError, match=r"mine.safetensors: .*/mine.json is missing; name a .safetensors"):
+        fuse(bucket, "in", "--weights", f"{bucket.root}/mine.safetensors")
+    assert bucket.keys("out/") == []
+
+
+def test_the_command_finds_a_look_in_the_store_that_its_options_name(bucket, upload_bracket, monkeypatch):
+    monkeypatch.setattr(FileSystems, "_pipeline_options", None)
+    upload_bracket("in/a", 2)
+    bucket.put("warm.json", b'{"temperature": 0.2}')
+    argv = ["--input", f"{bucket.root}/in", "--output", f"{bucket.root}/out", *bucket.beam_args]
+    assert main(["fuse", *argv, "--look", f"{bucket.root}/warm.json"]) == 0
+    assert rows(bucket, "metrics")[0]["look"] == "warm.json"

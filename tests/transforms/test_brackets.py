@@ -46,6 +46,14 @@ def test_a_repeated_group_id_keeps_both_entries_and_blames_the_second():
     assert second.uris == ("3", "4")
 
 
+def test_a_repeated_group_id_is_found_however_many_came_between_and_no_other_is_blamed():
+    names = [f"{i % 365:03}/bracket-{i:07}" for i in range(20_000)]
+    names += ["twisted\udce9", "twisted\\udce9", names[0], names[-1], "twisted\udce9"]
+    found = list(judged(Bracket(name, ("1", "2")) for name in names))
+    assert [bracket.group_id for bracket in found] == names
+    assert [b.group_id for b in found if b.problem and "used twice" in b.problem] == names[-3:]
+
+
 @pytest.mark.parametrize(("count", "words"), [(0, "0 exposure"), (1, "1 exposure"), (10, "at most 9")])
 def test_brackets_of_the_wrong_size_stay_in_the_list_with_a_problem(count, words):
     (bracket,) = judged([Bracket("a", tuple(map(str, range(count))))])

@@ -5,6 +5,7 @@ import functools
 import pytest
 from PIL import Image
 
+from transforms import exif_groups, on_disk
 from transforms.discovery import find_brackets
 from transforms.exif_groups import group_by_exif
 
@@ -58,6 +59,16 @@ def test_a_pause_another_camera_or_another_size_starts_a_new_bracket(tmp_path, g
     shot(tmp_path / "d", "3.jpg", exposure_s=0.5, **later)
     shot(tmp_path / "d", "4.jpg", exposure_s=1.0, **later)
     assert [names for names, _ in groups().values()] == [["1.jpg", "2.jpg"], ["3.jpg", "4.jpg"]]
+
+
+def test_a_folder_of_more_photos_than_fit_is_grouped_alike(tmp_path, groups, monkeypatch):
+    for i in range(8):
+        shot(tmp_path / "d", f"{7 - i}.jpg", 2 * i, 0.01 * 10 ** (i % 2))
+    whole = groups()
+    monkeypatch.setattr(on_disk, "IN_MEMORY", 3)
+    monkeypatch.setattr(exif_groups, "_AHEAD", 2)
+    assert groups() == whole
+    assert [len(names) for names, _ in whole.values()] == [2, 2, 2, 2]
 
 
 def test_a_long_exposure_is_no_pause(tmp_path, groups):

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from transforms import listing, object_stores, storage
+from transforms import listing, object_stores, on_disk, storage
 from transforms.retries import StorageError
 
 
@@ -98,10 +98,41 @@ def test_an_unreadable_folder_is_an_error_and_not_an_empty_one(tmp_path):
         list(storage.list_files(str(tmp_path)))
 
 
-def test_an_error_while_walking_is_raised_unless_the_folder_has_just_gone():
-    listing._unreadable(FileNotFoundError("gone"))
-    with pytest.raises(PermissionError):
-        listing._unreadable(PermissionError("locked"))
+def test_an_error_while_walking_is_raised_unless_the_folder_has_just_gone(tmp_path, monkeypatch):
+    storage.write_bytes(f"{tmp_path}/a/1.jpg", b"")
+    storage.write_bytes(f"{tmp_path}/b/1.jpg", b"")
+    scandir = os.scandir
+
+    def failing(error):
+        def scan(folder):
+            if folder.endswith("/a"):
+                raise error
+            return scandir(folder)
+
+        return scan
+
+    monkeypatch.setattr(os, "scandir", failing(FileNotFoundError("gone")))
+    assert list(listing.walk(str(tmp_path))) == [f"{tmp_path}/b/1.jpg"]
+    monkeypatch.setattr(os, "scandir", failing(PermissionError("locked")))
+    with pytest.raises(PermissionError, match="locked"):
+        list(listing.walk(str(tmp_path)))
+    assert list(listing.walk(f"{tmp_path}/none")) == []
+
+
+def test_links_that_lead_nowhere_are_files_like_any_other(tmp_path):
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    assert list(listing.walk(str(tmp_path))) == [f"{tmp_path}/gone.jpg", f"{tmp_path}/self.jpg"]
+
+
+def test_walking_everything_shows_what_is_hidden_and_leaves_links_alone(tmp_path):
+    storage.write_bytes(f"{tmp_path}/.h/.1.partial", b"")
+    (tmp_path / "link").symlink_to(".h", target_is_directory=True)
+    assert list(listing.walk(str(tmp_path))) == []
+    assert list(listing.walk(str(tmp_path), everything=True)) == [
+        f"{tmp_path}/link",
+        f"{tmp_path}/.h/.1.partial",
+    ]
 
 
 def test_listing_is_a_stream_that_holds_a_page_and_not_the_bucket(store, monkeypatch):
@@ -118,6 +149,26 @@ def test_listing_is_a_stream_that_holds_a_page_and_not_the_bucket(store, monkeyp
         peaks[total] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peaks[11_988] < 1.1 * peaks[5_994]
+
+
+@pytest.mark.parametrize("limit", [2, 20_000], ids=["on disk", "in memory"])
+@pytest.mark.parametrize("pattern", ["", "/**", "/**/*.jpg", "/*", "/**/a*"])
+def test_a_folder_with_more_names_than_fit_is_listed_in_the_same_order(tmp_path, monkeypatch, limit, pattern):
+    monkeypatch.setattr(on_disk, "IN_MEMORY", limit)
+    names = [f"{folder}{i}.jpg" for folder in ("", "a/", "a/a/", "b/") for i in range(7)]
+    for name in names:
+        storage.write_bytes(f"{tmp_path}/{name}", b"")
+    found = list((storage.match_files if pattern else storage.list_files)(f"{tmp_path}{pattern}"))
+    wanted = [name for name in names if pattern != "/**/a*" or name.startswith("a/")]
+    assert found == [f"{tmp_path}/{name}" for name in wanted]
+
+
+def test_objects_between_those_of_subfolders_are_held_back_on_disk(store, monkeypatch):
+    monkeypatch.setattr(on_disk, "IN_MEMORY", 2)
+    keys = [f"in/{i}.jpg" for i in range(7)] + [f"in/3/{i}.jpg" for i in range(7)]
+    store(*sorted(keys))
+    found = list(storage.list_files("gs://x/in"))
+    assert found == [f"gs://x/in/3/{i}.jpg" for i in range(7)] + [f"gs://x/in/{i}.jpg" for i in range(7)]
 
 
 def folders(uris):

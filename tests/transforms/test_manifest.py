@@ -1,6 +1,7 @@
 """Manifests of three kinds say the same; bad lines are kept as problems."""
 
 import json
+import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -84,6 +85,25 @@ def test_a_file_that_is_no_manifest_is_refused_with_its_name_and_a_remedy(tmp_pa
     with pytest.raises(InputError, match=words) as caught:
         list(read_manifest(str(path)))
     assert str(path) in str(caught.value)
+
+
+def test_a_long_parquet_file_is_read_in_pieces_and_only_what_is_known(tmp_path):
+    def peak(count):
+        path = tmp_path / f"{count}.parquet"
+        uris = [[f"gs://bucket/{i:08}/{k}.jpg" for k in range(3)] for i in range(count)]
+        table = pa.table(
+            {"group_id": [str(i) for i in range(count)], "uris": uris, "notes": ["x" * 99] * count}
+        )
+        pq.write_table(table, path)
+        del uris, table
+        tracemalloc.start()
+        assert sum(bracket.problem is None for bracket in read_manifest(str(path))) == count
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    few = peak(5_000)
+    assert peak(20_000) < 1.2 * few
 
 
 def test_a_parquet_file_without_the_columns_is_refused(tmp_path):

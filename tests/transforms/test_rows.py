@@ -14,9 +14,9 @@ from transforms.rows import (
     FAILURES_SCHEMA,
     METRICS_SCHEMA,
     WriteRows,
+    account,
     check_row,
     failure_row,
-    median,
     read_rows,
     shards,
 )
@@ -53,9 +53,10 @@ def test_rows_written_are_rows_read_whatever_the_number_of_shards(tmp_path, coun
     with TestPipeline(runner=FnApiRunner()) as pipeline:
         rows = pipeline | beam.Create([row(group_id=str(i)) for i in range(count)], reshuffle=False)
         _ = rows | WriteRows(prefix, FAILURES_SCHEMA, files)
-    table = read_rows(prefix, FAILURES_SCHEMA)
-    assert table.schema == FAILURES_SCHEMA
-    assert sorted(table["group_id"].to_pylist()) == sorted(map(str, range(count)))
+    batches = list(read_rows(prefix))
+    assert all(batch.schema == FAILURES_SCHEMA for batch in batches)
+    names = [name for batch in batches for name in batch["group_id"].to_pylist()]
+    assert sorted(names) == sorted(map(str, range(count)))
     assert len(shards(prefix)) <= files
 
 
@@ -67,19 +68,33 @@ def test_rows_of_another_job_in_the_same_folder_are_left_alone(tmp_path):
                 | beam.Create([row(group_id=job)])
                 | WriteRows(f"{tmp_path}/{job}", FAILURES_SCHEMA, 1)
             )
-    assert read_rows(f"{tmp_path}/a1", FAILURES_SCHEMA)["group_id"].to_pylist() == ["a1"]
+    (batch,) = read_rows(f"{tmp_path}/a1", ["stage", "group_id"])
+    assert batch.to_pylist() == [{"stage": "read", "group_id": "a1"}]
+    assert list(read_rows(f"{tmp_path}/a2")) == []
 
 
-def test_reading_a_few_columns_gives_just_those(tmp_path):
-    table = read_rows(f"{tmp_path}/none", FAILURES_SCHEMA, ["stage"])
-    assert table.column_names == ["stage"]
+def batches(schema, rows, size):
+    return [pa.RecordBatch.from_pylist(rows[i : i + size], schema=schema) for i in range(0, len(rows), size)]
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"), [([], None), ([None], None), ([1.0, None, 3.0], 2.0), ([4.0, 1.0, 2.0], 2.0)]
-)
-def test_median_ignores_nulls(values, expected):
-    assert median(pa.chunked_array([pa.array(values, pa.float64())])) == expected
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_both_tables_are_accounted_for_whatever_their_batches(size):
+    fused = [{"model": "m-1", "psnr_db": value, "total_ms": 5.0} for value in (1.0, None, 3.0, float("nan"))]
+    fused += [{"model": "m-2", "psnr_db": None, "total_ms": None}]
+    failed = [row(group_id=str(i)) for i in range(12)]
+    found = account(batches(METRICS_SCHEMA, fused, size), batches(FAILURES_SCHEMA, failed, size))
+    assert (found.fused, found.recovered, found.failed) == (5, 1, 12)
+    assert found.models == {"m-1", "m-2"}
+    assert [row["group_id"] for row in found.first_failures] == [str(i) for i in range(10)]
+    medians = {name: (numbers.count, numbers.median()) for name, numbers in found.numbers.items()}
+    assert medians["psnr_db"] == (2, 2.0)
+    assert medians["total_ms"] == (4, 5.0)
+    assert medians["ssim"] == (0, None)
+
+
+def test_tables_without_rows_are_accounted_for():
+    found = account([], [])
+    assert (found.fused, found.failed, found.models, found.first_failures) == (0, 0, set(), [])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""Collections as large as a job in the memory of a small one: what does not fit goes to temporary files.
+
+A million brackets are listed, judged and counted by one process, be it on a laptop or in a template's
+launcher. The files have no names, so a killed process leaves none behind.
+"""
+
+import heapq
+import itertools
+import pickle
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+IN_MEMORY = 20_000  # items that a collection holds before it uses a file
+_PAGE = 100  # items of each sorted run that are in memory while runs are merged
+_CACHE_KB = 4096  # of a set
+_CHUNK_BYTES = 1 << 20  # of a column, read at a time
+_SIGN = np.uint64(1 << 63)
+
+T = TypeVar("T")
+
+
+class Seen:
+    """A set of texts that only grows. Exact: it keeps the texts themselves."""
+
+    def __init__(self) -> None:
+        # "": SQLite's own temporary file, made when the cache is full. Nobody else reads it, so no journal.
+        self._database = sqlite3.connect("", check_same_thread=False)
+        for statement in (
+            f"PRAGMA cache_size = -{_CACHE_KB}",
+            "PRAGMA journal_mode = OFF",
+            "CREATE TABLE seen (text BLOB PRIMARY KEY) WITHOUT ROWID",
+        ):
+            self._database.execute(statement)
+
+    def add(self, text: str) -> bool:
+        """Put `text` in; whether it is new."""
+        return self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", [_encoded(text)]).rowcount == 1
+
+    def __contains__(self, text: str) -> bool:
+        found = self._database.execute("SELECT 1 FROM seen WHERE text = ?", [_encoded(text)])
+        return found.fetchone() is not None
+
+    def close(self) -> None:
+        """Forget all; the file goes away."""
+        self._database.close()
+
+
+def _encoded(text: str) -> bytes:
+    # File names that are not UTF-8 hold lone surrogates, which SQLite's own texts may not.
+    return text.encode("utf-8", "surrogatepass")
+
+
+class Backlog(Generic[T]):
+    """A list that is filled first and read then."""
+
+    def __init__(self) -> None:
+        self._latest: list[T] = []
+        self._file: IO[bytes] | None = None
+
+    def append(self, item: T) -> None:
+        """Add `item` at the end."""
+        self._latest.append(item)
+        if len(self._latest) == IN_MEMORY:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with its owner)
+            pickle.dump(self._latest, self._file)
+            self._latest = []
+
+    def __iter__(self) -> Iterator[T]:
+        if self._file is not None:
+            end = self._file.tell()
+            self._file.seek(0)
+            while self._file.tell() < end:
+                yield from pickle.load(self._file)  # noqa: S301 (what `append` wrote)
+        yield from self._latest
+
+
+def in_order(items: Iterable[T], key: Callable[[T], Any] | None = None) -> Iterator[T]:
+    """`items` sorted as `sorted` does; many are sorted in runs, which are merged from a file."""
+    source = iter(items)
+    run = sorted(itertools.islice(source, IN_MEMORY), key=key)  # type: ignore[type-var, arg-type]
+    if len(run) < IN_MEMORY:
+        yield from run
+        return
+    with tempfile.TemporaryFile() as file:
+        runs = []
+        while run:
+            runs.append(_write_run(file, run))
+            run = sorted(itertools.islice(source, IN_MEMORY), key=key)  # type: ignore[type-var, arg-type]
+        yield from heapq.merge(*(_read_run(file, pages) for pages in runs), key=key)
+
+
+def _write_run(file: IO[bytes], run: list[T]) -> list[int]:
+    pages = []
+    for start in range(0, len(run), _PAGE):
+        pages.append(file.tell())
+        pickle.dump(run[start : start + _PAGE], file)
+    return pages
+
+
+def _read_run(file: IO[bytes], pages: list[int]) -> Iterator[Any]:
+    for page in pages:
+        file.seek(page)  # other runs have read elsewhere since
+        yield from pickle.load(file)  # noqa: S301 (what `_write_run` wrote)
+
+
+class Numbers:
+    """A column of numbers whose exact median is wanted; NaNs are left out."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with its owner)
+
+    def add(
+        self,
+        values: npt.NDArray[np.float64],  # [n]
+    ) -> None:
+        """More of the column."""
+        bits = values[~np.isnan(values)].view(np.uint64)
+        # Bits whose order as whole numbers is the order of the values.
+        self._file.write(np.where(bits & _SIGN, ~bits, bits | _SIGN).tobytes())
+        self.count += len(bits)
+
+    def median(self) -> float | None:
+        """The middle value, or the mean of the two; None where there is none."""
+        if self.count == 0:
+            return None
+        low, high = (self._smallest(rank) for rank in ((self.count - 1) // 2, self.count // 2))
+        return low if low == high else low / 2 + high / 2
+
+    def _smallest(self, rank: int) -> float:
+        """The value with `rank` smaller ones, found 16 bits at a time, for which all are counted."""
+        found = 0
+        for shift in (48, 32, 16, 0):
+            counts = np.zeros(1 << 16, np.int64)
+            for bits in self._chunks():
+                near = bits if shift == 48 else bits[bits >> np.uint64(shift + 16) == found]
+                counts += np.bincount(near >> np.uint64(shift) & np.uint64(0xFFFF), minlength=1 << 16)
+            ends = np.cumsum(counts)
+            digit = int(np.searchsorted(ends, rank, side="right"))
+            rank -= int(ends[digit] - counts[digit])
+            found = found << 16 | digit
+        bits = np.array([found], np.uint64)
+        return float(np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float64)[0])
+
+    def _chunks(self) -> Iterator[npt.NDArray[np.uint64]]:
+        self._file.seek(0)
+        while chunk := self._file.read(_CHUNK_BYTES):
+            yield np.frombuffer(chunk, np.uint64)
