@@ -13,8 +13,9 @@ from models.config import ConfigError, LossWeights, StudentConfig, TrainConfig
 from models.data import whole_sample
 from models.objective import collate, fidelity, fuse, objective
 from models.scenes import Scene
+from models.steps import draw_batch, learning_rate
 from models.train import choose_device, main
-from models.trainer import Trainer, draw_batch, validate
+from models.trainer import Trainer, validate
 
 STUDENT = StudentConfig(
     thumb=32, luma_bins=4, grid_rows=4, grid_cols=4, width=8, blocks=1, latent=6, lut_hidden=8
@@ -114,10 +115,7 @@ def test_rendered_scenes_alone_are_enough(pool):
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero():
-    trainer = Trainer(TINY, CPU)
-    rates = []
-    for trainer.step in range(TINY.steps + 1):
-        rates.append(trainer.learning_rate())
+    rates = [learning_rate(TINY, step, TINY.steps) for step in range(TINY.steps + 1)]
     assert rates[0] < rates[1]
     assert rates[-1] == pytest.approx(0, abs=1e-9)
 
