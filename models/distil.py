@@ -1,5 +1,6 @@
 """Distillation, DESIGN eq. (5) and (6): a teacher's own training, and what it adds to the student's loss."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -69,8 +70,8 @@ def likelihood(image: Tensor, batch: Batch, believed: Belief) -> Tensor:
     error = (image.detach() - batch.reference).square()
     surprise = (error / variance + variance.log()) / 2
     unseen = [
-        (believed.log_grid.variance.log() - torch.tensor(GRID_VARIANCE).log()).square().mean(),
-        (believed.lut.variance.log() - torch.tensor(LUT_VARIANCE).log()).square().mean(),
+        (believed.log_grid.variance.log() - math.log(GRID_VARIANCE)).square().mean(),
+        (believed.lut.variance.log() - math.log(LUT_VARIANCE)).square().mean(),
     ]
     return (batch.trust * surprise.mean((1, 2, 3))).mean() + UNSEEN_PULL * torch.stack(unseen).sum()
 

@@ -12,14 +12,14 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from models.checkpoint import load_student, output_folder, save_student
-from models.config import ConfigError, TrainConfig
+from models.config import ConfigError, Distil, TrainConfig
 from models.data import split
 from models.radiance import RADIANCE_SUFFIXES, read_radiance, render_scene
 from models.scenes import Scene, bracket_folders, cached, fingerprint, load_scene
@@ -89,6 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     recipe.add_argument(
         "--seed", type=int, metavar="N", help="of data order and start (default: the recipe's)"
     )
+    recipe.add_argument(
+        "--distil", choices=get_args(Distil),
+        help="learn from a teacher as well: one that is trained first and then frozen, or one that learns in "
+        "turn with the student; its sizes are the recipe's (default: the recipe's)",
+    )  # fmt: skip
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)"
@@ -115,7 +120,7 @@ def resolve(args: argparse.Namespace) -> TrainConfig:
         if not folder.is_dir():
             raise ConfigError(f"{flag} {folder} is not a folder; check the path")
     values = _read_recipe(args.config) if args.config else {}
-    overrides = {"steps": args.steps, "seed": args.seed}
+    overrides = {"steps": args.steps, "seed": args.seed, "distil": args.distil}
     return TrainConfig.from_json(values | {k: v for k, v in overrides.items() if v is not None})
 
 

@@ -185,6 +185,23 @@ def test_the_json_of_a_weights_file_repeats_its_recipe(data_folder, recipe, tmp_
     assert (first / "student.safetensors").read_bytes() == (second / "student.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("distil", ["frozen", "alternating"])
+def test_the_command_trains_with_a_teacher_and_ships_the_student_alone(distil, data_folder, recipe, tmp_path):
+    teacher = {"thumb": 64, "width": 8, "blocks": 1, "latent": 4, "lut_hidden": 4, "lut_size": 3}
+    recipe.write_text(json.dumps(TINY.to_json() | {"teacher": teacher, "teacher_steps": 3}))
+    out = tmp_path / "run"
+    argv = ["--data", str(data_folder), "--config", str(recipe), "--output", str(out), "--distil", distil]
+    argv += ["--checkpoint-every", "3", "--threads", "1"]
+    assert main(argv) == 0
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    seen = [(row["step"], row["teacher_step"]) for row in rows]
+    assert seen == ([(0, 3), (3, 3), (6, 3)] if distil == "frozen" else [(3, 3), (6, 6)])
+    assert {"loss", "kd_lut", "pair_mef_ssim"} <= rows[-1].keys()
+    student, _ = load_student(out / "student.safetensors")
+    assert student.config == TINY.student
+    assert main(argv) == 0
+
+
 def test_radiance_images_train_too(recipe, tmp_path):
     light = np.random.default_rng(0).lognormal(0, 2, (64, 128, 3)).astype(np.float32)
     (tmp_path / "hdr").mkdir()
