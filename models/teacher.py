@@ -2,6 +2,10 @@
 
 It is the student's design, wider and deeper, on larger thumbnails. P heads, the bases, each give a weight
 grid and a LUT as Gaussians per node; their product is what the teacher believes. It only trains students.
+
+Note [scale of the variance]: how sure the bases are of each other decides the mean, so fidelity teaches it.
+How sure their product is comes from outputs of its own, on which the mean does not depend: only the
+likelihood of the reference reaches those, undisturbed by the far larger gradients of fidelity.
 """
 
 from typing import NamedTuple, cast
@@ -23,9 +27,11 @@ from models.student import (
     statistics,
 )
 
-# Variance where nothing was learnt: ±1 of ln G, ±0.1 of a LUT's colours; it may change by e^±VARIANCE_RANGE.
-GRID_VARIANCE, LUT_VARIANCE = 1.0, 0.01
-VARIANCE_RANGE = 6.0
+# Variance where nothing was learnt: ±0.5 of ln G, ±0.05 of a LUT's colours.
+GRID_VARIANCE, LUT_VARIANCE = 0.25, 0.0025
+VARIANCE_RANGE = (
+    6.0  # the variance of a basis, and the scale of all, lie within e^±VARIANCE_RANGE of the above
+)
 
 
 class Gaussian(NamedTuple):
@@ -49,9 +55,17 @@ def product_of(means: Tensor, variances: Tensor, dim: int) -> Gaussian:
     return Gaussian(variance * (precision * means).sum(dim), variance)
 
 
-def variance_of(raw: Tensor, middle: float) -> Tensor:
-    """A variance within e^±VARIANCE_RANGE of `middle` from an unbounded number; zero gives `middle`."""
-    return middle * torch.exp(VARIANCE_RANGE * torch.tanh(raw / VARIANCE_RANGE))
+def positive(raw: Tensor) -> Tensor:
+    """A number within e^±VARIANCE_RANGE from an unbounded one; zero gives one."""
+    return torch.exp(VARIANCE_RANGE * torch.tanh(raw / VARIANCE_RANGE))
+
+
+def fused_bases(
+    means: Tensor, raw_variances: Tensor, raw_scale: Tensor, unlearnt: float, dim: int
+) -> Gaussian:
+    """P bases along `dim` as one Gaussian, whose variance is `unlearnt` where all raw numbers are zero."""
+    product = product_of(means, means.shape[dim] * positive(raw_variances), dim)
+    return Gaussian(product.mean, unlearnt * positive(raw_scale) * product.variance)
 
 
 class Teacher(nn.Module):
@@ -68,12 +82,12 @@ class Teacher(nn.Module):
         maps = SPLAT_MAPS + (PRIOR_MAPS if shape.priors else 0)
         self.embed = nn.Conv2d(width + maps * shape.luma_bins, width, 1)
         self.blocks = nn.Sequential(*(ContextBlock(width) for _ in range(shape.blocks)))
-        self.head = nn.Conv2d(width, 2 * bases * shape.luma_bins, 1)
+        self.head = nn.Conv2d(width, (2 * bases + 1) * shape.luma_bins, 1)  # means, variances, their scale
         seen = 3 * width + (2 if shape.priors else 1) * (shape.merged_bins + STATISTICS)
         self.latent = nn.Sequential(
-            nn.Linear(seen, 2 * width), nn.SiLU(), nn.Linear(2 * width, bases * shape.latent)
+            nn.Linear(seen, 2 * width), nn.SiLU(), nn.Linear(2 * width, (bases + 1) * shape.latent)
         )
-        self.implicit_lut, self.lut_variance = ImplicitLut(shape), ImplicitLut(shape)
+        self.implicit_lut, self.lut_variance, self.lut_scale = (ImplicitLut(shape) for _ in range(3))
         with torch.no_grad():  # near the plain average, but not at it: equal bases would stay equal
             self.head.weight.mul_(0.1)
             cast(Tensor, self.head.bias).zero_()
@@ -83,22 +97,29 @@ class Teacher(nn.Module):
         shape, bases = self.shape, self.config.bases
         known = priors_of(thumbs) if shape.priors else None
         x = self._features(thumbs, splat(thumbs, known, shape))
-        raw = self.head(x.flatten(0, 1)).reshape(*x.shape[:2], 2, bases, shape.luma_bins, *x.shape[3:])
+        raw = self.head(x.flatten(0, 1)).reshape(*x.shape[:2], 2 * bases + 1, shape.luma_bins, *x.shape[3:])
+        raw_means, raw_variances, raw_scale = raw.split((bases, bases, 1), 2)
         bound = shape.log_weight_range if shape.weight_grid else 0
-        log_weights = bound * torch.tanh(raw[:, :, 0] / shape.log_weight_range)
-        log_grid = product_of(log_weights, variance_of(raw[:, :, 1], GRID_VARIANCE), 2)
+        log_weights = bound * torch.tanh(raw_means / shape.log_weight_range)
+        log_grid = fused_bases(log_weights, raw_variances, raw_scale[:, :, 0], GRID_VARIANCE, 2)
         pooled = x.mean((3, 4))
         spread = x.var((1, 3, 4), correction=0).add(1e-4).sqrt()
         fused = merged(thumbs, log_grid.mean.exp())
         seen = [pooled.mean(1), pooled.amax(1), spread, statistics(fused, shape.merged_bins)]
         if known:
             seen.append(statistics(known.picture, shape.merged_bins))
-        latents = self.latent(torch.cat(seen, 1)).reshape(-1, shape.latent)  # [B·P, Z]
-        luts = self.implicit_lut.bake(latents, lut_size)
-        raw_variance = self.lut_variance(lattice(lut_size).to(thumbs).reshape(-1, 3), latents)
-        variances = variance_of(raw_variance, LUT_VARIANCE)
-        each = (len(thumbs), bases, *luts.shape[1:])
-        return Belief(log_grid, product_of(luts.reshape(each), variances.reshape(each), 1))
+        return Belief(log_grid, self._lut(self.latent(torch.cat(seen, 1)), lut_size))
+
+    def _lut(self, latents: Tensor, size: int) -> Gaussian:
+        """Eq. (3) for each basis, from codes [B, (P + 1)·Z]; the last code is that of the scale."""
+        codes = latents.reshape(len(latents), -1, self.shape.latent)
+        flat = codes[:, :-1].flatten(0, 1)  # [B·P, Z]
+        colours = lattice(size).to(latents).reshape(-1, 3)
+        each = (len(latents), -1, size, size, size, 3)
+        means = self.implicit_lut.bake(flat, size).reshape(each)
+        variances = self.lut_variance(colours, flat).reshape(each)
+        scale = self.lut_scale(colours, codes[:, -1]).reshape(means[:, 0].shape)
+        return fused_bases(means, variances, scale, LUT_VARIANCE, 1)
 
     def _features(self, thumbs: Tensor, splatted: Tensor) -> Tensor:
         """[B, K, C, Gh, Gw]: what the picture and the splat tell about each cell."""

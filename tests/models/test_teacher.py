@@ -1,12 +1,13 @@
 """The teacher: what it gives, how its bases are fused, and that its variance is one."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
 
 from models.config import StudentConfig, TeacherConfig, TrainConfig
-from models.teacher import GRID_VARIANCE, VARIANCE_RANGE, Teacher, product_of, variance_of
+from models.teacher import VARIANCE_RANGE, Teacher, fused_bases, positive, product_of
 
 TINY = TrainConfig(
     student=StudentConfig(
@@ -34,9 +35,20 @@ def test_a_belief_has_a_mean_and_a_positive_variance_per_node(count):
 
 
 def test_a_variance_stays_positive_and_finite_whatever_the_network_says():
-    extreme = variance_of(torch.tensor([-1e9, 0.0, 1e9]), GRID_VARIANCE)
     expected = torch.tensor([-VARIANCE_RANGE, 0, VARIANCE_RANGE]).exp()
-    assert torch.allclose(extreme, expected)
+    assert torch.allclose(positive(torch.tensor([-1e9, 0.0, 1e9])), expected)
+
+
+def test_the_scale_moves_the_variance_and_not_the_mean():
+    means, raw = torch.tensor([[1.0, 5.0]]), torch.tensor([[0.3, -0.3]])
+    scale = torch.zeros(1, requires_grad=True)
+    once = fused_bases(means, raw, scale, 0.25, 1)
+    wider = fused_bases(means, raw, scale + 1, 0.25, 1)
+    assert torch.equal(once.mean, wider.mean)
+    assert wider.variance.item() == pytest.approx(math.e * once.variance.item(), rel=0.02)
+    assert not once.mean.requires_grad
+    even = fused_bases(means, torch.zeros(1, 2), scale, 0.25, 1)
+    assert (even.mean.item(), even.variance.item()) == pytest.approx((3, 0.25))
 
 
 def test_the_order_of_the_frames_does_not_matter_but_to_the_grid():
