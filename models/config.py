@@ -2,14 +2,16 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
+
+from models.checked import ConfigError as ConfigError  # whoever reads a configuration catches it
+from models.checked import at_least, from_json, within
 
 MAX_PARAMETERS = 520_000
 MIN_FRAMES, MAX_FRAMES = 2, 9
+MIN_LUT_SIZE, MAX_LUT_SIZE = 2, 129
 
-
-class ConfigError(ValueError):
-    """A value in a configuration is out of its range, or its name is unknown."""
+Distil = Literal["none", "frozen", "alternating"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,10 @@ class StudentConfig:
     log_weight_range: float = 6.0  # fusion weights lie in exp(±range)
 
     def __post_init__(self) -> None:
+        at_least(self, 1, "luma_bins", "grid_rows", "grid_cols", "latent", "lut_hidden")
+        at_least(self, 2, "width")  # the first layer has half of it
+        at_least(self, 0, "blocks", "merged_bins")
+        at_least(self, 0.1, "log_weight_range")
         if self.thumb % 16 or self.thumb < 32:
             raise ConfigError(f"thumb is {self.thumb} px; it must be a multiple of 16 and at least 32")
         for rows_or_cols in (self.grid_rows, self.grid_cols):
@@ -45,7 +51,24 @@ class StudentConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        return cls(**check_keys(cls, values))
+        return from_json(cls, values)
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherConfig:
+    """Shape of the teacher (DESIGN eq. 5), which is never shipped; what it shares is the student's."""
+
+    thumb: int = 512  # px
+    width: int = 96
+    blocks: int = 6
+    latent: int = 64  # length of each z_p
+    lut_hidden: int = 48
+    bases: int = 3  # P, prior grids that are fused into one
+    lut_size: int = 17  # nodes a side of the LUT on which the teacher itself is trained
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "bases")
+        within(self, MIN_LUT_SIZE, MAX_LUT_SIZE, "lut_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +88,13 @@ class LossWeights:
     lut_range: float = 1.0  # squared excess of LUT nodes beyond [0, 1]
     grid_smoothness: float = 0.003
     tone_order: float = 0.1
+    kd_lut: float = 0.05  # the two halves of distillation, where there is a teacher
+    kd_grid: float = 0.05
+    teacher_nll: float = 0.1  # likelihood of the reference under the teacher's variance
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, *(field.name for field in dataclasses.fields(self)))
+        within(self, 0, 1, "mef_yields")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +104,7 @@ class TrainConfig:
     student: StudentConfig = StudentConfig()
     loss: LossWeights = LossWeights()
     steps: int = 7000
-    late_share: float = 0.6785  # of the steps, after which `late_mef_ssim_c` holds: structure first, then colour
+    late_share: float = 0.6785  # of the steps, after which the next line holds: structure first, then colour
     late_mef_ssim_c: float = 0.6
     learning_rate: float = 1.2e-3
     warmup_steps: int = 150
@@ -89,16 +119,36 @@ class TrainConfig:
     hdr_share: float = 0.25  # of the batches, where there are both real and rendered brackets
     held_out: float = 0.1  # share of the scenes kept for validation
     seed: int = 0
+    distil: Distil = "none"  # frozen: the teacher is trained first; alternating: in turn with the student
+    teacher: TeacherConfig = TeacherConfig()
+    teacher_steps: int = 8000  # before the first of the student, where the teacher is frozen
+    kd_uncertainty: bool = True  # False: every node counts alike
 
     def __post_init__(self) -> None:
         if self.view < 44:
             raise ConfigError(f"view is {self.view} px; three scales of MEF-SSIM need at least 44")
-        if min(self.steps, self.frames_per_batch, self.scene_side, self.hdr_views, self.hdr_side) < 1:
-            raise ConfigError(
-                "steps, frames_per_batch, scene_side, hdr_views and hdr_side must be at least 1"
-            )
+        at_least(self, 1, "steps", "warmup_steps", "frames_per_batch", "scene_side", "hdr_views", "hdr_side")
+        at_least(self, 0, "learning_rate", "weight_decay", "teacher_steps")
+        at_least(self, 0, "late_mef_ssim_c")
+        within(self, 0, 1, "average_decay", "hdr_share", "late_share")
+        within(self, 0, 2**32 - 1, "seed")
         if not 0 <= self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}; it is a share of the scenes, 0 to below 1")
+        if not self.lut_sizes or not all(MIN_LUT_SIZE <= n <= MAX_LUT_SIZE for n in self.lut_sizes):
+            raise ConfigError(
+                f"lut_sizes is {list(self.lut_sizes)}; it must list sizes of {MIN_LUT_SIZE} to {MAX_LUT_SIZE}"
+            )
+        if self.distil != "none":
+            self.teacher_shape()
+
+    def teacher_shape(self) -> StudentConfig:
+        """The student with the sizes of the teacher: its grid has the same nodes."""
+        sizes = dataclasses.asdict(self.teacher)
+        del sizes["bases"], sizes["lut_size"]
+        try:
+            return dataclasses.replace(self.student, **sizes)
+        except ConfigError as error:
+            raise ConfigError(f"teacher: {error}") from None
 
     def loss_at(self, step: int) -> LossWeights:
         """The weights of the loss for the update after `step`."""
@@ -111,23 +161,4 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        known = check_keys(cls, values)
-        if "student" in known:
-            known["student"] = StudentConfig.from_json(known["student"])
-        if "loss" in known:
-            known["loss"] = LossWeights(**check_keys(LossWeights, known["loss"]))
-        if "lut_sizes" in known:
-            known["lut_sizes"] = tuple(known["lut_sizes"])
-        return cls(**known)
-
-
-def check_keys(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments in `values`; a key that `cls` does not have is an error, never ignored."""
-    known = {field.name for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigError(
-            f"unknown {cls.__name__} keys {unknown}; known are {sorted(known)}. "
-            "The file may come from a newer lutfuse: upgrade, or remove the keys"
-        )
-    return dict(values)
+        return from_json(cls, values)

@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.config import StudentConfig
+from models.config import MAX_LUT_SIZE, MIN_LUT_SIZE, StudentConfig
 
 # Colours per pass: the hidden layers of one chunk stay in the cache, which halves the time of a bake.
 CHUNK = 4096
-MIN_LUT_SIZE, MAX_LUT_SIZE = 2, 129
 
 
 def check_lut_size(size: int) -> None:

@@ -45,14 +45,22 @@ def collate(drawn: Sequence[Sample], device: torch.device) -> Batch:
 def fuse(student: Student, batch: Batch, lut_size: int) -> Fused:
     """Eq. (1)–(4), differentiable."""
     grid, latent = student(batch.thumbs)
-    lut = student.implicit_lut.bake(latent, lut_size)
+    return fuse_with(grid, student.implicit_lut.bake(latent, lut_size), batch)
+
+
+def fuse_with(grid: Tensor, lut: Tensor, batch: Batch) -> Fused:
+    """Eq. (2) and (4) with a grid [B, K, D, Gh, Gw] > 0 and a LUT [B, N, N, N, 3], differentiable."""
     merged = merge(batch.views, slice_weights(grid, luma_of(batch.views)))
     return Fused(apply_lut(lut, merged), grid, lut)
 
 
 def objective(student: Student, batch: Batch, weights: LossWeights, lut_size: int) -> dict[str, Tensor]:
     """The weighted terms of the loss, each a scalar; their sum is what training minimises."""
-    fused = fuse(student, batch, lut_size)
+    return objective_of(fuse(student, batch, lut_size), batch, weights)
+
+
+def objective_of(fused: Fused, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+    """The same, of what is fused already."""
     return fidelity(fused.image, batch, weights) | regularisers(fused, batch, weights)
 
 

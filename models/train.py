@@ -6,19 +6,20 @@ flags goes on from its last checkpoint as if nothing had happened.
 
 import argparse
 import json
+import statistics
 import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from models.checkpoint import load_student, output_folder, save_student
-from models.config import ConfigError, TrainConfig
+from models.config import ConfigError, Distil, TrainConfig
 from models.data import split
 from models.radiance import RADIANCE_SUFFIXES, read_radiance, render_scene
 from models.scenes import Scene, bracket_folders, cached, fingerprint, load_scene
@@ -38,12 +39,12 @@ def main(argv: list[str]) -> int:
     """Runs the command; 0 trained, 2 wrong usage."""
     args = _parser().parse_args(argv)
     try:
-        config = _config(args)
+        config = resolve(args)
         device = choose_device(args.device)
         torch.set_num_threads(args.threads)
         init = load_student(args.init)[0] if args.init else None
         scenes = load_scenes(args.data, args.hdr, config, output_folder(args.output / "scenes"))
-        _train(_resume(config, device, args.output, init), *scenes, args)
+        train(resume(config, device, args.output, init), *scenes, args)
     except ValueError as error:
         print(f"lutfuse train: error: {error}", file=sys.stderr)
         return 2
@@ -52,6 +53,17 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lutfuse train", description=DESCRIPTION)
+    recipe = add_arguments(parser)
+    recipe.add_argument(
+        "--init", type=Path, metavar="FILE",
+        help=".safetensors to start from, for instance to go on from shipped weights (default: random)",
+    )  # fmt: skip
+    recipe.add_argument("--name", default="student", help="first part of the model id (default: %(default)s)")
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What every command that trains takes; returns the group of the recipe."""
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR",
@@ -75,13 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         "--steps", type=int, metavar="N", help="updates of the weights (default: the recipe's)"
     )
     recipe.add_argument(
-        "--init", type=Path, metavar="FILE",
-        help=".safetensors to start from, for instance to go on from shipped weights (default: random)",
-    )  # fmt: skip
-    recipe.add_argument(
         "--seed", type=int, metavar="N", help="of data order and start (default: the recipe's)"
     )
-    recipe.add_argument("--name", default="student", help="first part of the model id (default: %(default)s)")
+    recipe.add_argument(
+        "--distil", choices=get_args(Distil),
+        help="learn from a teacher as well: one that is trained first and then frozen, or one that learns in "
+        "turn with the student; its sizes are the recipe's (default: the recipe's)",
+    )  # fmt: skip
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)"
@@ -94,10 +106,10 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint-every", type=int, default=200, metavar="STEPS",
         help="steps between checkpoints, each with a validation (default: %(default)s)",
     )  # fmt: skip
-    return parser
+    return recipe
 
 
-def _config(args: argparse.Namespace) -> TrainConfig:
+def resolve(args: argparse.Namespace) -> TrainConfig:
     """The recipe with the flags' overrides; checks everything that can be checked before work begins."""
     for flag, value in (("--threads", args.threads), ("--checkpoint-every", args.checkpoint_every)):
         if value < 1:
@@ -108,20 +120,23 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         if not folder.is_dir():
             raise ConfigError(f"{flag} {folder} is not a folder; check the path")
     values = _read_recipe(args.config) if args.config else {}
-    overrides = {"steps": args.steps, "seed": args.seed}
+    overrides = {"steps": args.steps, "seed": args.seed, "distil": args.distil}
     return TrainConfig.from_json(values | {k: v for k, v in overrides.items() if v is not None})
 
 
 def _read_recipe(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"--config {path} cannot be read as JSON: {error}") from None
+    if isinstance(values, dict) and "provenance" in values:
+        provenance = values["provenance"]
+        values = provenance.get("recipe") if isinstance(provenance, dict) else None
     if not isinstance(values, dict):
-        raise ConfigError(f"--config {path} holds a {type(values).__name__}; it must hold an object")
-    if "provenance" in values:
-        values = values["provenance"].get("recipe", {})
-    return dict(values)
+        raise ConfigError(
+            f"--config {path} must hold an object of training options, or with one at provenance.recipe"
+        )
+    return values
 
 
 def choose_device(name: str) -> torch.device:
@@ -165,51 +180,54 @@ def _rendered(path: Path, config: TrainConfig, cache: Path) -> list[Scene]:
     return [cached(cache / f"{stem}-{k}.npz", partial(build, k)) for k in range(config.hdr_views)]
 
 
-def _train(trainer: Trainer, real: list[Scene], rendered: list[Scene], args: argparse.Namespace) -> None:
+def train(trainer: Trainer, real: list[Scene], rendered: list[Scene], args: argparse.Namespace) -> None:
+    """Run to the last step, with a checkpoint and a line in log.jsonl every `args.checkpoint_every`."""
     config, output, every = trainer.config, args.output, args.checkpoint_every
     real, held_real = split(real, config.held_out, config.seed)
     rendered, held_rendered = split(rendered, config.held_out, config.seed)
-    sums: dict[str, float] = {}
-    since, started = trainer.step, time.monotonic()
+    seen: dict[str, list[float]] = {}
+    since, started = trainer.updates, time.monotonic()
     with _progress() as progress, (output / "log.jsonl").open("a") as log:
-        task = progress.add_task("steps", total=config.steps, completed=trainer.step)
-        while trainer.step < config.steps:
+        task = progress.add_task("steps", total=trainer.total, completed=trainer.updates)
+        while trainer.updates < trainer.total:
             for name, value in trainer.train_step(real, rendered).items():
-                sums[name] = sums.get(name, 0.0) + value
-            progress.update(task, completed=trainer.step)
-            if trainer.step % every and trainer.step != config.steps:
+                seen.setdefault(name, []).append(value)
+            progress.update(task, completed=trainer.updates)
+            if trainer.updates % every and trainer.updates != trainer.total:
                 continue
-            count, seconds = trainer.step - since, time.monotonic() - started
+            count, seconds = trainer.updates - since, time.monotonic() - started
             row = {"step": trainer.step, "steps_per_s": round(count / seconds, 3)}
-            row |= {name: round(value / count, 5) for name, value in sums.items()}
-            row |= validate(trainer.average, held_real, config, trainer.device)
-            # One view of each panorama is enough to watch.
-            scores = validate(trainer.average, held_rendered[:: config.hdr_views], config, trainer.device)
-            row |= {f"hdr_{name}": score for name, score in scores.items()}
+            if trainer.teacher:
+                row["teacher_step"] = trainer.teacher.step
+            row |= {name: round(statistics.fmean(values), 5) for name, values in seen.items()}
+            if trainer.step:  # a teacher may come first
+                row |= validate(trainer.average, held_real, config, trainer.device)
+                # One view of each panorama is enough to watch.
+                scores = validate(trainer.average, held_rendered[:: config.hdr_views], config, trainer.device)
+                row |= {f"hdr_{name}": score for name, score in scores.items()}
             _checkpoint(trainer, args, len(real) + len(rendered))
             log.write(json.dumps(row) + "\n")
             log.flush()
             console.print(
                 {k: v for k, v in row.items() if "psnr" in k or "ssim" in k or k in ("step", "loss")}
             )
-            sums, since, started = {}, trainer.step, time.monotonic()
+            seen, since, started = {}, trainer.updates, time.monotonic()
 
 
-def _resume(config: TrainConfig, device: torch.device, output: Path, init: Student | None) -> Trainer:
+def resume(config: TrainConfig, device: torch.device, output: Path, init: Student | None) -> Trainer:
     """A new run in `output`, or the one that is there if it has the same configuration."""
     trainer = Trainer(config, device)
     state, stored = output / "state.safetensors", output / "config.json"
-    written = json.loads(json.dumps(config.to_json()))
     if state.exists():
-        if json.loads(stored.read_text()) != written:
+        if TrainConfig.from_json(json.loads(stored.read_text())) != config:
             raise ConfigError(
                 f"--output {output} holds a run with another configuration; choose another folder"
             )
         trainer.load(state)
-        console.print(f"resuming at step {trainer.step} of {config.steps}")
+        console.print(f"resuming at step {trainer.updates} of {trainer.total}")
     elif init:
         trainer.start_from(init)
-    stored.write_text(json.dumps(written, indent=2) + "\n")
+    stored.write_text(json.dumps(config.to_json(), indent=2) + "\n")
     return trainer
 
 

@@ -11,17 +11,25 @@ from torch import Tensor
 from models import losses
 from models.checkpoint import write_whole
 from models.config import ConfigError, TrainConfig
-from models.data import Sample, draw_samples, whole_sample
-from models.objective import Batch, collate, fuse, objective
+from models.data import whole_sample
+from models.distil import TeacherTrainer
+from models.objective import Batch, collate, fuse, objective_of
 from models.scenes import Scene
+from models.steps import (
+    descend,
+    draw_batch,
+    learning_rate,
+    new_optimiser,
+    optimiser_tensors,
+    restore_optimiser,
+)
 from models.student import Student
 
 VALIDATION_LUT_SIZE = 33
-MAX_GRADIENT_NORM = 1.0
 
 
 class Trainer:
-    """Student, optimiser and the moving average of the student, which is the one that ships."""
+    """Student, optimiser, the teacher if there is one, and the moving average of the student, which ships."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         torch.manual_seed(config.seed)
@@ -30,9 +38,9 @@ class Trainer:
         self.student = Student(config.student).to(device)
         self.average = Student(config.student).to(device).requires_grad_(False)
         self.average.load_state_dict(self.student.state_dict())
-        self.optimiser = torch.optim.AdamW(
-            self.student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.optimiser = new_optimiser(self.student, config)
+        # After the student, which so begins alike with and without.
+        self.teacher = None if config.distil == "none" else TeacherTrainer(config, device)
         self.step = 0
 
     def start_from(self, student: Student) -> None:
@@ -45,27 +53,41 @@ class Trainer:
         for mine in (self.student, self.average):
             mine.load_state_dict(student.state_dict())
 
-    def learning_rate(self) -> float:
-        """Linear warm-up, times half a cosine down to zero at the last step."""
-        warm = min(1.0, (self.step + 1) / self.config.warmup_steps)
-        done = min(1.0, self.step / self.config.steps)
-        return float(self.config.learning_rate * warm * 0.5 * (1 + np.cos(np.pi * done)))
+    @property
+    def updates(self) -> int:
+        """Steps done, those of a teacher that is trained beforehand included."""
+        return self.step + (self.teacher.step if self.teacher and self.config.distil == "frozen" else 0)
+
+    @property
+    def total(self) -> int:
+        """What `updates` is at the end."""
+        return self.config.steps + (self.config.teacher_steps if self.config.distil == "frozen" else 0)
 
     def train_step(self, real: Sequence[Scene], rendered: Sequence[Scene]) -> dict[str, float]:
-        """One update; returns the weighted terms of the loss and their sum."""
-        drawn, lut_size = draw_batch(real, rendered, self.config, self.step)
-        torch.manual_seed(self.config.seed + self.step)  # for what the loss draws
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate()
-        terms = objective(self.student, collate(drawn, self.device), self.config.loss_at(self.step), lut_size)
-        total = torch.stack(list(terms.values())).sum()
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.student.parameters(), MAX_GRADIENT_NORM)
-        self.optimiser.step()
+        """One update of the student, of a teacher that comes first, or of both; the terms of the loss."""
+        if self.teacher is None:
+            return self._student_step(real, rendered)
+        if self.config.distil == "alternating":
+            return self.teacher.train_step(real, rendered) | self._student_step(real, rendered)
+        if self.teacher.step < self.teacher.steps:
+            return self.teacher.train_step(real, rendered)
+        return self._student_step(real, rendered)
+
+    def _student_step(self, real: Sequence[Scene], rendered: Sequence[Scene]) -> dict[str, float]:
+        config = self.config
+        drawn, lut_size = draw_batch(real, rendered, config, self.step)
+        torch.manual_seed(config.seed + self.step)  # for what the loss draws
+        batch = collate(drawn, self.device)
+        fused = fuse(self.student, batch, lut_size)
+        terms = objective_of(fused, batch, config.loss_at(self.step))
+        if self.teacher:
+            larger, _ = draw_batch(real, rendered, config, self.step, thumb=config.teacher.thumb)
+            terms |= self.teacher.terms(fused, collate(larger, self.device).thumbs)
+        rate = learning_rate(config, self.step, config.steps)
+        report = descend(terms, self.student, self.optimiser, rate)
         self.step += 1
         self._update_average()
-        return {"loss": total.item()} | {name: term.item() for name, term in terms.items()}
+        return report
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -77,8 +99,9 @@ class Trainer:
         """All tensors of the run in one safetensors file, the step among them; nothing is pickled."""
         tensors = {f"student.{name}": value for name, value in self.student.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
+        tensors |= {f"optimiser.{key}": value for key, value in optimiser_tensors(self.optimiser).items()}
+        if self.teacher:
+            tensors |= self.teacher.tensors()
         tensors["step"] = torch.tensor(self.step)
         write_whole(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
 
@@ -91,22 +114,9 @@ class Trainer:
         self.step = int(parts["step"][""])
         self.student.load_state_dict(parts["student"])
         self.average.load_state_dict(parts["average"])
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in parts["optimiser"].items():
-            index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = value
-        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
-
-
-def draw_batch(
-    real: Sequence[Scene], rendered: Sequence[Scene], config: TrainConfig, step: int
-) -> tuple[list[Sample], int]:
-    """The samples and the LUT size of a step: a function of seed and step, whatever happened before."""
-    rng = np.random.default_rng([config.seed, step])
-    from_rendered = bool(rendered) and (not real or rng.random() < config.hdr_share)
-    pool = rendered if from_rendered else real
-    samples = draw_samples(pool, rng, config.student.thumb, config.view, config.frames_per_batch)
-    return samples, int(rng.choice(config.lut_sizes))
+        restore_optimiser(self.optimiser, parts["optimiser"])
+        if self.teacher:
+            self.teacher.restore(parts)
 
 
 @torch.inference_mode()

@@ -118,6 +118,13 @@ def evaluate(argv: Sequence[str]) -> int:
     return main(list(argv))
 
 
+def ablate(argv: Sequence[str]) -> int:
+    """`lutfuse ablate`: measures what each part of the method is worth."""
+    from models.ablate import main
+
+    return main(list(argv))
+
+
 def bench(argv: Sequence[str]) -> int:
     """`lutfuse bench`: measures this machine."""
     from transforms.bench import main
@@ -131,6 +138,7 @@ COMMANDS = {
     "demo": (demo, "write a synthesised bracket with its reference"),
     "train": (train, "train a model on brackets of your own"),
     "evaluate": (evaluate, "measure quality on a set of brackets"),
+    "ablate": (ablate, "train variants with one part left out, and compare them"),
     "bench": (bench, "measure the speed of this machine"),
 }
 

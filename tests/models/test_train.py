@@ -13,8 +13,9 @@ from models.config import ConfigError, LossWeights, StudentConfig, TrainConfig
 from models.data import whole_sample
 from models.objective import collate, fidelity, fuse, objective
 from models.scenes import Scene
+from models.steps import draw_batch, learning_rate
 from models.train import choose_device, main
-from models.trainer import Trainer, draw_batch, validate
+from models.trainer import Trainer, validate
 
 STUDENT = StudentConfig(
     thumb=32, luma_bins=4, grid_rows=4, grid_cols=4, width=8, blocks=1, latent=6, lut_hidden=8
@@ -114,10 +115,7 @@ def test_rendered_scenes_alone_are_enough(pool):
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero():
-    trainer = Trainer(TINY, CPU)
-    rates = []
-    for trainer.step in range(TINY.steps + 1):
-        rates.append(trainer.learning_rate())
+    rates = [learning_rate(TINY, step, TINY.steps) for step in range(TINY.steps + 1)]
     assert rates[0] < rates[1]
     assert rates[-1] == pytest.approx(0, abs=1e-9)
 
@@ -157,6 +155,12 @@ def test_mef_ssim_yields_where_a_full_bracket_has_a_reference(pool):
     assert with_reference == pytest.approx((1 - LossWeights().mef_yields) * alone)
 
 
+def test_colour_counts_more_late_in_the_training():
+    config = TrainConfig(steps=10, late_share=0.5, late_mef_ssim_c=2)
+    assert [config.loss_at(step).mef_ssim_c for step in (0, 4)] == [config.loss.mef_ssim_c] * 2
+    assert [config.loss_at(step).mef_ssim_c for step in (5, 9)] == [2, 2]
+
+
 def test_validation_scores_pair_and_full_bracket(pool):
     scores = validate(Trainer(TINY, CPU).average, pool[:2], TINY, CPU)
     assert set(scores) == {
@@ -185,6 +189,23 @@ def test_the_json_of_a_weights_file_repeats_its_recipe(data_folder, recipe, tmp_
     assert main([*common, "--config", str(recipe), "--output", str(first)]) == 0
     assert main([*common, "--config", str(first / "student.json"), "--output", str(second)]) == 0
     assert (first / "student.safetensors").read_bytes() == (second / "student.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("distil", ["frozen", "alternating"])
+def test_the_command_trains_with_a_teacher_and_ships_the_student_alone(distil, data_folder, recipe, tmp_path):
+    teacher = {"thumb": 64, "width": 8, "blocks": 1, "latent": 4, "lut_hidden": 4, "lut_size": 3}
+    recipe.write_text(json.dumps(TINY.to_json() | {"teacher": teacher, "teacher_steps": 3}))
+    out = tmp_path / "run"
+    argv = ["--data", str(data_folder), "--config", str(recipe), "--output", str(out), "--distil", distil]
+    argv += ["--checkpoint-every", "3", "--threads", "1"]
+    assert main(argv) == 0
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    seen = [(row["step"], row["teacher_step"]) for row in rows]
+    assert seen == ([(0, 3), (3, 3), (6, 3)] if distil == "frozen" else [(3, 3), (6, 6)])
+    assert {"loss", "kd_lut", "pair_mef_ssim"} <= rows[-1].keys()
+    student, _ = load_student(out / "student.safetensors")
+    assert student.config == TINY.student
+    assert main(argv) == 0
 
 
 def test_radiance_images_train_too(recipe, tmp_path):
