@@ -22,20 +22,20 @@ def exposedness(values: Tensor) -> Tensor:
 
 
 def fusion_weights(frames: Tensor) -> Tensor:
-    """Contrast × saturation × exposedness (Mertens et al. 2007), [B, K, 3, H, W] → [B, K, H, W], Σ over K = 1."""
+    """Contrast × saturation × exposedness (Mertens et al. 2007): [B, K, 3, H, W] → [B, K, H, W]."""
     luma = luma_of(frames)
     contrast = (4 * (luma - F.avg_pool2d(luma, 3, 1, 1, count_include_pad=False))).abs()
     saturation = (frames - frames.mean(2, keepdim=True)).square().mean(2).sqrt()
-    exposed = torch.exp((frames - 0.5).square().sum(2) * (-0.5 / EXPOSEDNESS_SPREAD**2))  # Π over the channels
+    exposed = torch.exp((frames - 0.5).square().sum(2) * (-0.5 / EXPOSEDNESS_SPREAD**2))  # Π over channels
     weights = contrast * saturation * exposed + 1e-6
     return weights / weights.sum(1, keepdim=True)
 
 
 def exposure_fusion(frames: Tensor, weights: Tensor) -> Tensor:
-    """Multi-scale blend of frames [B, K, 3, H, W] by weights [B, K, H, W] that sum to one: [B, 3, H, W] in [0, 1].
+    """Multi-scale blend of frames [B, K, 3, H, W] by weights [B, K, H, W]: [B, 3, H, W] near [0, 1].
 
-    Laplacian pyramid of the frames, pyramid of the weights, of 2×2 means: a sketch of Mertens et al. 2007 that
-    costs a few milliseconds at thumbnail size; H and W are powers of two.
+    Laplacian pyramid of the frames, pyramid of the weights, both of 2×2 means: a sketch of Mertens et al. 2007
+    that costs a few milliseconds at thumbnail size; H and W are powers of two.
     """
     *lead, height, width = frames.shape
     if min(height, width) < 2:
@@ -51,7 +51,7 @@ def merged_radiance(frames: Tensor) -> Tensor:
     """Radiance [B, 3, H, W] in (0, 1] relative to its peak, from frames [B, K, 3, H, W] of unknown exposure.
 
     The step between neighbouring frames is the mean ratio of their linearised values where both are well
-    exposed; then the mean of all frames' estimates, as in Debevec and Malik 1997 with a pure power as response.
+    exposed; then the mean of all frames' estimates, as in Debevec and Malik 1997 with a power as response.
     """
     order = frames.mean((2, 3, 4)).argsort(dim=1, stable=True)
     frames = torch.take_along_dim(frames, order[:, :, None, None, None], 1)

@@ -38,7 +38,7 @@ class Scene:
 
 def exposure_fusion(frames: Sequence[U8]) -> U8:
     """Multi-scale exposure fusion (Mertens et al. 2007) of all frames, [H, W, 3] u8."""
-    return _to_u8(cv2.createMergeMertens().process(list(frames)))
+    return _to_u8(np.asarray(cv2.createMergeMertens().process(list(frames)), np.float32))
 
 
 def dense_reference(frames: Sequence[U8]) -> U8:

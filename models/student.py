@@ -33,11 +33,17 @@ class Priors(NamedTuple):
 
 @torch.no_grad()
 def priors_of(thumbs: Tensor) -> Priors:
-    """Mean of exposure fusion and tone-mapped radiance of thumbs [B, K, 3, S, S], and the fusion's weights."""
-    small = F.avg_pool2d(thumbs.flatten(0, 1), PRIOR_SHRINK).unflatten(0, thumbs.shape[:2])
+    """Mean of exposure fusion and tone-mapped radiance of thumbs [B, K, 3, S, S]; the fusion's weights."""
+    small = shrunk(thumbs, PRIOR_SHRINK)
     weights = priors.fusion_weights(small)
     fused = priors.exposure_fusion(small, weights).clamp(0, 1)
     return Priors((fused + priors.tone_mapped(priors.merged_radiance(small))) / 2, weights)
+
+
+def shrunk(thumbs: Tensor, factor: int) -> Tensor:
+    """Means of factor × factor pixels of [B, K, 3, S, S]."""
+    small = F.avg_pool2d(thumbs.flatten(0, 1), factor)
+    return small.reshape(*thumbs.shape[:2], *small.shape[1:])
 
 
 def splat(thumbs: Tensor, known: Priors | None, config: StudentConfig) -> Tensor:
@@ -134,12 +140,12 @@ class Student(nn.Module):
 
 def merged(thumbs: Tensor, grid: Tensor) -> Tensor:
     """Eq. (2) on thumbs [B, K, 3, S, S] reduced to a quarter: [B, 3, S/4, S/4]."""
-    small = F.avg_pool2d(thumbs.flatten(0, 1), 4).unflatten(0, thumbs.shape[:2])
+    small = shrunk(thumbs, 4)
     return merge(small, slice_weights(grid, luma_of(small)))
 
 
 def statistics(image: Tensor, bins: int) -> Tensor:
-    """Luma histogram × 4, mean colour, mean luma² and mean saturation × 4 of [B, 3, H, W]: [B, bins + STATISTICS]."""
+    """Luma histogram × 4, mean colour, luma² and saturation × 4 of [B, 3, H, W]: [B, bins + STATISTICS]."""
     luma = luma_of(image)
     histogram = 4 * luma_tents(luma, bins).mean((2, 3))
     saturation = 4 * (image - luma[:, None]).abs().mean((1, 2, 3))
