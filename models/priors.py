@@ -34,8 +34,8 @@ def fusion_weights(frames: Tensor) -> Tensor:
 def exposure_fusion(frames: Tensor, weights: Tensor) -> Tensor:
     """Multi-scale blend of frames [B, K, 3, H, W] by weights [B, K, H, W]: [B, 3, H, W] near [0, 1].
 
-    Laplacian pyramid of the frames, pyramid of the weights, both of 2×2 means: a sketch of Mertens et al. 2007
-    that costs a few milliseconds at thumbnail size; H and W are powers of two.
+    Laplacian pyramid of the frames, pyramid of the weights, both of 2×2 means: Mertens et al. 2007, sketched,
+    for a few milliseconds at thumbnail size; H and W are powers of two.
     """
     *lead, height, width = frames.shape
     if min(height, width) < 2:
