@@ -6,8 +6,6 @@ namespace lutfuse {
 namespace {
 
 struct Avx512 {
-  static constexpr int width = 16;
-
   struct F {
     __m512 v;
     F() = default;
@@ -28,35 +26,53 @@ struct Avx512 {
     LUTFUSE_INLINE I(__m512i lanes) : v(lanes) {}
     LUTFUSE_INLINE explicit I(int all) : v(_mm512_set1_epi32(all)) {}
     friend LUTFUSE_INLINE I operator+(I a, I b) { return _mm512_add_epi32(a.v, b.v); }
-    friend LUTFUSE_INLINE I operator-(I a, I b) { return _mm512_sub_epi32(a.v, b.v); }
-    friend LUTFUSE_INLINE I operator|(I a, I b) { return _mm512_or_si512(a.v, b.v); }
     friend LUTFUSE_INLINE I operator&(I a, I b) { return _mm512_and_si512(a.v, b.v); }
     friend LUTFUSE_INLINE I operator<<(I a, int bits) { return _mm512_slli_epi32(a.v, bits); }
     friend LUTFUSE_INLINE I operator>>(I a, int bits) { return _mm512_srli_epi32(a.v, bits); }
     friend LUTFUSE_INLINE I smaller(I a, I b) { return _mm512_min_epi32(a.v, b.v); }
     friend LUTFUSE_INLINE I product16(I a, I b) { return _mm512_madd_epi16(a.v, b.v); }
-    friend LUTFUSE_INLINE I scaled15(I a, I b) { return _mm512_mulhrs_epi16(a.v, b.v); }
   };
 
   friend LUTFUSE_INLINE I truncated(F a) { return _mm512_cvttps_epi32(a.v); }
   friend LUTFUSE_INLINE F widened(I a) { return _mm512_cvtepi32_ps(a.v); }
 
-  static LUTFUSE_INLINE F load_floats(const float* from) { return _mm512_loadu_ps(from); }
+  friend LUTFUSE_INLINE I bits_of(F a) { return _mm512_castps_si512(a.v); }
+  static LUTFUSE_INLINE __m256i narrowed(I a) {
+    const __m512i low = _mm512_and_si512(a.v, _mm512_set1_epi32(0xffff));
+    return _mm256_packus_epi32(_mm512_castsi512_si256(low), _mm512_extracti64x4_epi64(low, 1));
+  }
+
+  static LUTFUSE_INLINE F load(const float* from) { return _mm512_loadu_ps(from); }
   static LUTFUSE_INLINE void store(float* to, F lanes) { _mm512_storeu_ps(to, lanes.v); }
   static LUTFUSE_INLINE void store(int* to, I lanes) { _mm512_storeu_si512(to, lanes.v); }
 
-  // 48 bytes: twelve to each 128-bit quarter, then a byte of every pixel to each lane.
-  static LUTFUSE_INLINE void load(const uint8_t* pixels, F& red, F& green, F& blue) {
-    const __m512i packed = _mm512_maskz_loadu_epi32(0x0fff, pixels);
+  // 48 bytes: twelve to each 128-bit quarter, of which each pixel's lane gets four; -1: zero.
+  static LUTFUSE_INLINE __m512i quarters(const uint8_t* pixels) {
     const __m512i spread = _mm512_setr_epi32(0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
-    const __m512i bytes = _mm512_permutexvar_epi32(spread, packed);
-    const auto channel = [&](__m128i where) __attribute__((always_inline)) {
-      return F(_mm512_cvtepi32_ps(_mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(where))));
-    };
-    constexpr char no = -1;
-    red = channel(_mm_setr_epi8(0, no, no, no, 3, no, no, no, 6, no, no, no, 9, no, no, no));
-    green = channel(_mm_setr_epi8(1, no, no, no, 4, no, no, no, 7, no, no, no, 10, no, no, no));
-    blue = channel(_mm_setr_epi8(2, no, no, no, 5, no, no, no, 8, no, no, no, 11, no, no, no));
+    return _mm512_permutexvar_epi32(spread, _mm512_maskz_loadu_epi32(0x0fff, pixels));
+  }
+  static LUTFUSE_INLINE I picked(__m512i bytes, __m128i which) {
+    return _mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(which));
+  }
+  static constexpr char no = -1;
+
+  static LUTFUSE_INLINE void load(const uint8_t* pixels, F& red, F& green, F& blue) {
+    const __m512i bytes = quarters(pixels);
+    red = widened(picked(bytes, _mm_setr_epi8(0, no, no, no, 3, no, no, no, 6, no, no, no, 9, no, no, no)));
+    green = widened(picked(bytes, _mm_setr_epi8(1, no, no, no, 4, no, no, no, 7, no, no, no, 10, no, no, no)));
+    blue = widened(picked(bytes, _mm_setr_epi8(2, no, no, no, 5, no, no, no, 8, no, no, no, 11, no, no, no)));
+  }
+
+  // Coefficients have more than 16 bits: an upper part and eleven bits, multiplied one after the other.
+  static LUTFUSE_INLINE I luma(const uint8_t* pixels, const Luma<uint8_t>& luma) {
+    const __m512i bytes = quarters(pixels);
+    const I red_green = picked(bytes, _mm_setr_epi8(0, no, 1, no, 3, no, 4, no, 6, no, 7, no, 9, no, 10, no));
+    const I only_blue = picked(bytes, _mm_setr_epi8(2, no, no, no, 5, no, no, no, 8, no, no, no, 11, no, no, no));
+    constexpr int low = 2047;
+    const I upper = product16(red_green, I(luma.red >> 11 | luma.green >> 11 << 16)) + product16(only_blue, I(luma.blue >> 11));
+    const I lower =
+        product16(red_green, I((luma.red & low) | (luma.green & low) << 16)) + product16(only_blue, I(luma.blue & low));
+    return (upper << 11) + lower;
   }
 
   // 96 bytes: 48 words, every third of which is a channel's.

@@ -51,40 +51,44 @@ Buffer<float> transposed_grid(const Job<T>& job, int pitch) {
   return grid;
 }
 
-// One red line of the LUT. As pack_node does it, but each value is converted once, in a loop that vectorises.
-void pack_line(const float* line, int n, Node<uint8_t>* nodes) {
+// As pack_node does it, but each value is converted once, in a loop that vectorises.
+void pack_lut(const float* lut, int n, Node<uint8_t>* nodes) {
   using Eight = int16_t __attribute__((vector_size(16)));
-  int16_t levels[3 * kMaxLutSize + 8] = {};  // the last node's upper end and all padding are never given a share
-  for (int i = 0; i < 3 * n; ++i) levels[i] = Node<uint8_t>::packed(line[i]);
-  for (int red = 0; red < n; ++red) {
-    Eight here, next;
-    std::memcpy(&here, levels + 3 * red, sizeof here);
-    std::memcpy(&next, levels + 3 * red + 3, sizeof next);
-    const Eight ends = __builtin_shufflevector(here, next, 0, 8, 1, 9, 2, 10, 3, 11);
-    std::memcpy(nodes + red, &ends, sizeof ends);
+  const int line = 3 * n, plane = n * line;
+  const auto levels = allocate<int16_t>(plane + 8);
+  for (int i = plane; i < plane + 8; ++i) levels[i] = 0;  // the last node's upper end and padding, which get no share
+  for (int blue = 0; blue < n; ++blue, lut += plane) {
+    for (int i = 0; i < plane; ++i) levels[i] = Node<uint8_t>::packed(lut[i]);
+    for (int red = 0; red < n; ++red) {
+      for (int green = 0; green < n; ++green, ++nodes) {
+        const int16_t* from = levels.get() + green * line + 3 * red;
+        Eight here, next;
+        std::memcpy(&here, from, sizeof here);
+        std::memcpy(&next, from + 3, sizeof next);
+        const Eight ends = __builtin_shufflevector(here, next, 0, 8, 1, 9, 2, 10, 3, 11);
+        std::memcpy(nodes, &ends, sizeof ends);
+      }
+    }
   }
 }
-void pack_line(const float* line, int n, Node<uint16_t>* nodes) {
-  for (int red = 0; red < n; ++red) pack_node(line, red, red, nodes[red]);
+void pack_lut(const float* lut, int n, Node<uint16_t>* nodes) {
+  for (int i = 0; i < n * n * n; ++i) pack_node(lut, i, n, nodes[i]);
 }
 
 template <class T>
 Buffer<Node<T>> packed_lut(const float* lut, int n) {
   auto nodes = allocate<Node<T>>(static_cast<size_t>(n) * n * n);
-  for (int64_t line = 0; line < n * n; ++line) pack_line(lut + 3 * n * line, n, nodes.get() + n * line);
+  pack_lut(lut, n, nodes.get());
   return nodes;
 }
 
-std::vector<Column> columns_of(int width, int cells) {
-  std::vector<Column> columns(width);
-  for (int x = 0; x < width; ++x) {
-    const Position position = position_of(x, width, cells);
-    columns[x] = {position.cell, position.fraction};
-  }
-  return columns;
+std::vector<Position> positions_of(int pixels, int cells) {
+  std::vector<Position> positions(pixels);
+  for (int i = 0; i < pixels; ++i) positions[i] = position_of(i, pixels, cells);
+  return positions;
 }
 
-std::vector<Run> runs_of(const std::vector<Column>& columns) {
+std::vector<Run> runs_of(const std::vector<Position>& columns) {
   std::vector<Run> runs;
   for (int x = 0; x < static_cast<int>(columns.size()); ++x) {
     if (runs.empty() || runs.back().cell != columns[x].cell) runs.push_back({x, x, columns[x].cell});
@@ -113,18 +117,15 @@ template <class T, int K>
 void fuse_tiles_of(const TilePlan<T>& plan) {
   const Job<T>& job = plan.job;
   for (int y = 0; y < job.height; ++y) {
-    const Position row = position_of(y, job.height, job.grid_height);
-    const auto patch = [&](int k, int cell, int knot) { return patch_at(plan, row, k, cell, knot); };
+    const auto patch = [&](int k, int cell, int knot) { return patch_at(plan, plan.rows[y], k, cell, knot); };
     for (int x = 0; x < job.width; x += kTile) {
       const size_t bytes = 3 * sizeof(T) * smaller(kTile, job.width - x);
-      Column columns[kTile];
-      for (int i = 0; i < kTile; ++i) columns[i] = plan.columns[smaller(x + i, job.width - 1)];
       const auto read = [&](int k) {
         Words<T> words{};
         std::memcpy(words.word, job.images[k] + y * job.image_strides[k] + 3 * static_cast<int64_t>(x), bytes);
         return words;
       };
-      const Words<T> fused = fuse_tile<K>(plan, columns, read, patch);
+      const Words<T> fused = fuse_tile<K>(plan, plan.columns[x / kTile], read, patch);
       std::memcpy(job.out + y * job.out_stride + 3 * static_cast<int64_t>(x), fused.word, bytes);
     }
   }
@@ -134,8 +135,12 @@ template <class T>
 void fuse_tiles(const Job<T>& job) {
   const auto grid = transposed_grid(job, job.knots);
   const auto lut = packed_lut<T>(job.lut, job.lut_size);
-  const auto columns = columns_of(job.width, job.grid_width);
-  const TilePlan<T> plan{job, scales_of(job), grid.get(), columns.data(), lut.get()};
+  const auto rows = positions_of(job.height, job.grid_height);
+  std::vector<Columns> columns((job.width + kTile - 1) / kTile);
+  for (size_t x = 0; x < kTile * columns.size(); ++x) {
+    columns[x / kTile].of[x % kTile] = position_of(smaller(static_cast<int>(x), job.width - 1), job.width, job.grid_width);
+  }
+  const TilePlan<T> plan{job, scales_of(job), grid.get(), rows.data(), columns.data(), lut.get()};
   switch (job.exposures) {
     case 2: return fuse_tiles_of<T, 2>(plan);
     case 3: return fuse_tiles_of<T, 3>(plan);
@@ -213,7 +218,7 @@ void fuse_cpu(const Job<T>& job, int threads, Path path) {
   const int pitch = path == Path::avx2 && job.knots <= 8 ? 8 : 16;
   const auto grid = transposed_grid(job, pitch);
   const auto lut = packed_lut<T>(job.lut, job.lut_size);
-  const auto columns = columns_of(job.width, job.grid_width);
+  const auto columns = positions_of(job.width, job.grid_width);
   const auto runs = runs_of(columns);
   std::vector<float> fractions(columns.size());
   for (size_t x = 0; x < columns.size(); ++x) fractions[x] = columns[x].fraction;

@@ -10,13 +10,15 @@ namespace {
 constexpr int kThreads = 256;              // a block does kThreads * kTile pixels of one row
 constexpr size_t kSharedBytes = 48 * 1024;  // what every device gives a block without being asked
 
-// ---- preparing: clean and transpose the grid, pack the LUT, place the columns
+// ---- preparing: clean and transpose the grid, pack the LUT, place rows and columns (a 64-bit division each, which
+// every thread would repeat)
 
 template <class T>
 struct Scratch {
   Node<T>* lut;
   float* grid;
-  Column* columns;
+  Position* rows;
+  Columns* columns;
   size_t bytes;
 };
 
@@ -25,10 +27,12 @@ Scratch<T> scratch_of(const Job<T>& job, void* memory) {
   const size_t n = job.lut_size;
   const size_t lut = n * n * n * sizeof(Node<T>);
   const size_t cells = static_cast<size_t>(job.exposures) * job.grid_height * job.grid_width * job.knots;
-  const size_t columns = (lut + cells * sizeof(float) + 15) / 16 * 16;
+  const size_t rows = lut + cells * sizeof(float);
+  const size_t columns = (rows + job.height * sizeof(Position) + 15) / 16 * 16;
   auto* bytes = static_cast<char*>(memory);
   return {reinterpret_cast<Node<T>*>(bytes), reinterpret_cast<float*>(bytes + lut),
-          reinterpret_cast<Column*>(bytes + columns), columns + job.width * sizeof(Column)};
+          reinterpret_cast<Position*>(bytes + rows), reinterpret_cast<Columns*>(bytes + columns),
+          columns + (job.width + kTile - 1) / kTile * sizeof(Columns)};
 }
 
 template <class T>
@@ -37,7 +41,7 @@ __global__ void __launch_bounds__(kThreads) prepare(const __grid_constant__ Job<
   const int n = job.lut_size;
   for (int i = first; i < n * n * n; i += step) {
     Node<T> node;
-    pack_node(job.lut, i, i % n == n - 1 ? i : i + 1, node);
+    pack_node(job.lut, i, n, node);
     to.lut[i] = node;
   }
   const int cells = job.grid_height * job.grid_width;
@@ -45,9 +49,9 @@ __global__ void __launch_bounds__(kThreads) prepare(const __grid_constant__ Job<
     const int knot = i % job.knots, k = i / job.knots / cells, cell = i / job.knots % cells;
     to.grid[i] = cleaned(job.grid[(k * job.knots + knot) * cells + cell], kMaxWeight);
   }
-  for (int x = first; x < job.width; x += step) {
-    const Position position = position_of(x, job.width, job.grid_width);
-    to.columns[x] = {position.cell, position.fraction};
+  for (int y = first; y < job.height; y += step) to.rows[y] = position_of(y, job.height, job.grid_height);
+  for (int x = first; x < (job.width + kTile - 1) / kTile * kTile; x += step) {
+    to.columns[x / kTile].of[x % kTile] = position_of(smaller(x, job.width - 1), job.width, job.grid_width);
   }
 }
 
@@ -93,9 +97,10 @@ __global__ void __launch_bounds__(kThreads) fuse_block(const __grid_constant__ T
 #pragma unroll
     for (int k = 0; k < K; ++k) tiles[k] = read_tile<words>(pixels(k), n);
   }
-  const Position row = position_of(y, job.height, job.grid_height);
-  const int intervals = job.knots - 1, first = plan.columns[block_x].cell;
-  const int patches = plan.columns[smaller(block_x + kThreads * kTile, job.width) - 1].cell - first + 1;
+  const Position row = plan.rows[y];
+  const int intervals = job.knots - 1, first = plan.columns[block_x / kTile].of[0].cell;
+  const int last_tile = (smaller(block_x + kThreads * kTile, job.width) - 1) / kTile;
+  const int patches = plan.columns[last_tile].of[kTile - 1].cell - first + 1;
   if (shared) {
     for (int i = threadIdx.x; i < job.exposures * patches * intervals; i += kThreads) {
       const int rest = i / intervals;
@@ -104,9 +109,7 @@ __global__ void __launch_bounds__(kThreads) fuse_block(const __grid_constant__ T
     __syncthreads();
   }
   if (n <= 0) return;
-  Column columns[kTile];
-#pragma unroll
-  for (int i = 0; i < kTile; ++i) columns[i] = plan.columns[smaller(x + i, job.width - 1)];
+  const Columns columns = plan.columns[x / kTile];
   const auto read = [&](int k) { return K ? tiles[K ? k : 0] : read_tile<words>(pixels(k), n); };
   const auto patch = [&](int k, int cell, int knot) {
     return shared ? table[(k * patches + cell - first) * intervals + knot] : patch_at(plan, row, k, cell, knot);
@@ -168,7 +171,7 @@ cudaError_t enqueue(const Job<T>& job, void* memory, cudaStream_t stream) {
   const Scratch<T> scratch = scratch_of(job, memory);
   const int nodes = job.lut_size * job.lut_size * job.lut_size;
   prepare<<<(nodes + kThreads - 1) / kThreads, kThreads, 0, stream>>>(job, scratch);
-  const TilePlan<T> plan{job, scales_of(job), scratch.grid, scratch.columns, scratch.lut};
+  const TilePlan<T> plan{job, scales_of(job), scratch.grid, scratch.rows, scratch.columns, scratch.lut};
   switch (job.exposures) {
     case 2: launch<2>(plan, stream); break;
     case 3: launch<3>(plan, stream); break;

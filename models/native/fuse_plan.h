@@ -13,7 +13,7 @@ struct Run {  // columns [begin, end) between the same two grid cells
 template <class T>
 struct Plan {
   Job<T> job;
-  Scales scales;
+  Scales<T> scales;
   int pitch;                    // luma knots per table row, padded with the last one: 8 or 16
   int patches;                  // max(Gw - 1, 1)
   const float* grid;            // [K][Gh][Gw][pitch], cleaned
@@ -23,13 +23,21 @@ struct Plan {
   const Node<T>* lut;  // [N * N * N]
 };
 
+// The coefficients add up to less than 1 / 255 of all knots, so that no pixel reaches the last one.
+static LUTFUSE_INLINE Luma<uint8_t> luma_of(int knots, uint8_t) {
+  const double scale = (knots - 1) / 255.0 * (1 << Luma<uint8_t>::bits);
+  const int all = static_cast<int>(scale), red = static_cast<int>(0.299 * scale), green = static_cast<int>(0.587 * scale);
+  return {red, green, all - red - green};
+}
+static LUTFUSE_INLINE Luma<uint16_t> luma_of(int knots, uint16_t) {
+  const double scale = (knots - 1) / 65535.0;
+  return {static_cast<float>(0.299 * scale), static_cast<float>(0.587 * scale), static_cast<float>(0.114 * scale), knots - 2};
+}
+
 template <class T>
-Scales scales_of(const Job<T>& job) {
-  const double levels = sizeof(T) == 1 ? 255.0 : 65535.0;
-  const double fixed = sizeof(T) == 1 ? kOne : 1;
-  const double knots = (job.knots - 1) / levels;
-  return {static_cast<float>(0.299 * knots), static_cast<float>(0.587 * knots), static_cast<float>(0.114 * knots),
-          job.knots - 2, static_cast<float>((job.lut_size - 1) * fixed / levels), job.lut_size};
+Scales<T> scales_of(const Job<T>& job) {
+  const float to_lut = sizeof(T) == 1 ? 257.f : static_cast<float>((job.lut_size - 1) / 65535.0);
+  return {luma_of(job.knots, T{}), to_lut, job.lut_size};
 }
 
 // The patches of one image row, [patch][K][value | column | luma | both][pitch]: a SIMD lane picks its luma knot
@@ -49,7 +57,7 @@ LUTFUSE_INLINE void build_row_table(const Plan<T>& plan, int y, float* __restric
       const float* far = line + smaller(p + 1, cells - 1) * pitch;
       float* out = table + (static_cast<int64_t>(p) * job.exposures + k) * 4 * pitch;
       for (int z = 0; z < pitch - 1; ++z) {
-        const Patch<float> patch = patch_of(near[z], near[z + 1], far[z], far[z + 1]);
+        const Patch<float> patch = patch_of(near[z], near[z + 1], far[z], far[z + 1], kLumaUnit<T>);
         out[z] = patch.value;
         out[pitch + z] = patch.column;
         out[2 * pitch + z] = patch.luma;
@@ -67,15 +75,15 @@ LUTFUSE_INLINE void fuse_pixel(const Plan<T>& plan, const float* patch, int y, i
   Sum<float> sum;
   for (int k = 0; k < job.exposures; ++k) {
     const T* pixel = job.images[k] + y * job.image_strides[k] + 3 * static_cast<int64_t>(x);
-    const float red = pixel[0], green = pixel[1], blue = pixel[2];
     int knot;
     float fraction;
-    luma_knot(red, green, blue, plan.scales, knot, fraction);
+    luma_knot(pixel[0], pixel[1], pixel[2], plan.scales.luma, knot, fraction);
     const float* at = patch + k * 4 * pitch + knot;
     const Patch<float> weights{at[0], at[pitch], at[2 * pitch], at[3 * pitch]};
-    accumulate(sum, sliced(weights, plan.column_fraction[x], fraction), red, green, blue);
+    const float weight = sliced(weights, plan.column_fraction[x], fraction);
+    accumulate(sum, weight, widened(pixel[0]), widened(pixel[1]), widened(pixel[2]));
   }
-  Taps<T, float, int> taps;
+  Taps<T> taps;
   find_taps(sum, plan.scales, taps);
   int rgb[3];
   interpolate(taps, plan.lut, job.lut_size, rgb);

@@ -23,36 +23,38 @@ struct ChunkTaps;
 template <>
 struct ChunkTaps<uint8_t> {
   int node[kChunk], shares[4][kChunk];
-  LUTFUSE_INLINE void set(int i, const Taps<uint8_t, float, int>& taps) {
+  LUTFUSE_INLINE void set(int i, const Taps<uint8_t>& taps) {
     node[i] = taps.node;
-    for (int e = 0; e < 4; ++e) shares[e][i] = taps.shares[e];
+    for (int e = 0; e < 4; ++e) shares[e][i] = taps.shares[e / 2][e % 2];
   }
-  LUTFUSE_INLINE Taps<uint8_t, float, int> get(int i) const {
-    return {node[i], {shares[0][i], shares[1][i], shares[2][i], shares[3][i]}};
+  LUTFUSE_INLINE Taps<uint8_t> get(int i) const {
+    return {node[i], {{shares[0][i], shares[1][i]}, {shares[2][i], shares[3][i]}}};
   }
 };
 template <>
 struct ChunkTaps<uint16_t> {
   int node[kChunk];
   float red[kChunk], green[kChunk], blue[kChunk];
-  LUTFUSE_INLINE void set(int i, const Taps<uint16_t, float, int>& taps) {
+  LUTFUSE_INLINE void set(int i, const Taps<uint16_t>& taps) {
     node[i] = taps.node;
     red[i] = taps.red;
     green[i] = taps.green;
     blue[i] = taps.blue;
   }
-  LUTFUSE_INLINE Taps<uint16_t, float, int> get(int i) const { return {node[i], red[i], green[i], blue[i]}; }
+  LUTFUSE_INLINE Taps<uint16_t> get(int i) const { return {node[i], red[i], green[i], blue[i]}; }
 };
 
 template <class T>
 LUTFUSE_INLINE void add_exposure(const T* __restrict pixels, const float* __restrict patch, const float* __restrict fx,
-                                 const Scales scales, int n, Chunk& __restrict c) {
+                                 const Scales<T> scales, int n, Chunk& __restrict c) {
   for (int i = 0; i < n; ++i) {
     c.red[i] = pixels[3 * i];
     c.green[i] = pixels[3 * i + 1];
     c.blue[i] = pixels[3 * i + 2];
   }
-  for (int i = 0; i < n; ++i) luma_knot(c.red[i], c.green[i], c.blue[i], scales, c.knot[i], c.fraction[i]);
+  for (int i = 0; i < n; ++i) {
+    luma_knot(pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2], scales.luma, c.knot[i], c.fraction[i]);
+  }
   for (int i = 0; i < n; ++i) {
     const float* at = patch + c.knot[i];
     c.value[i] = at[0];
@@ -72,11 +74,11 @@ LUTFUSE_INLINE void add_exposure(const T* __restrict pixels, const float* __rest
 }
 
 template <class T>
-LUTFUSE_INLINE void look_up(const Chunk& __restrict c, const Scales scales, const Node<T>* __restrict lut, int n,
+LUTFUSE_INLINE void look_up(const Chunk& __restrict c, const Scales<T> scales, const Node<T>* __restrict lut, int n,
                             ChunkTaps<T>& __restrict chunk_taps, T* __restrict out) {
   for (int i = 0; i < n; ++i) {
     const Sum<float> sum{c.sum_red[i], c.sum_green[i], c.sum_blue[i], c.sum_weight[i]};
-    Taps<T, float, int> taps;
+    Taps<T> taps;
     find_taps(sum, scales, taps);
     chunk_taps.set(i, taps);
   }

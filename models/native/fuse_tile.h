@@ -24,18 +24,19 @@ struct Words {  // four packed RGB pixels
   }
 };
 
-struct Column {  // as Position, of one image column
-  int cell;
-  float fraction;
+// Of every image column, padded to whole tiles with the last one's.
+struct alignas(16) Columns {
+  Position of[kTile];
 };
 
 // The part of a Plan that a tile needs. Grid and row table have no padding: pitch = D.
 template <class T>
 struct TilePlan {
   Job<T> job;
-  Scales scales;
+  Scales<T> scales;
   const float* grid;      // [K][Gh][Gw][D], cleaned
-  const Column* columns;  // [W]
+  const Position* rows;    // [H]
+  const Columns* columns;  // [ceil(W / kTile)]
   const Node<T>* lut;
 };
 
@@ -47,13 +48,14 @@ LUTFUSE_INLINE Patch<float> patch_at(const TilePlan<T>& plan, Position row, int 
   const float* next = plan.grid + static_cast<int64_t>(k * job.grid_height + next_row) * job.grid_width * job.knots;
   const int near = cell * job.knots + knot, far = next_cell * job.knots + knot;
   return patch_of(lerp(here[near], next[near], row.fraction), lerp(here[near + 1], next[near + 1], row.fraction),
-                  lerp(here[far], next[far], row.fraction), lerp(here[far + 1], next[far + 1], row.fraction));
+                  lerp(here[far], next[far], row.fraction), lerp(here[far + 1], next[far + 1], row.fraction),
+                  kLumaUnit<T>);
 }
 
 // K == 0: the number of exposures is known at run time only. `read(k)` gives the Words of exposure k,
 // `patch(k, cell, knot)` the patch_at of this row.
 template <int K, class T, class Read, class PatchOf>
-LUTFUSE_INLINE Words<T> fuse_tile(const TilePlan<T>& plan, const Column (&columns)[kTile], Read read, PatchOf patch) {
+LUTFUSE_INLINE Words<T> fuse_tile(const TilePlan<T>& plan, const Columns& columns, Read read, PatchOf patch) {
   const int exposures = K ? K : plan.job.exposures;
   Sum<float> sums[kTile];
 #pragma unroll
@@ -61,19 +63,18 @@ LUTFUSE_INLINE Words<T> fuse_tile(const TilePlan<T>& plan, const Column (&column
     const Words<T> words = read(k);
 #pragma unroll
     for (int i = 0; i < kTile; ++i) {
-      const float red = widened(words.channel(3 * i)), green = widened(words.channel(3 * i + 1)),
-                  blue = widened(words.channel(3 * i + 2));
+      const int red = words.channel(3 * i), green = words.channel(3 * i + 1), blue = words.channel(3 * i + 2);
       int knot;
       float fraction;
-      luma_knot(red, green, blue, plan.scales, knot, fraction);
-      const float weight = sliced(patch(k, columns[i].cell, knot), columns[i].fraction, fraction);
-      accumulate(sums[i], weight, red, green, blue);
+      luma_knot(red, green, blue, plan.scales.luma, knot, fraction);
+      const float weight = sliced(patch(k, columns.of[i].cell, knot), columns.of[i].fraction, fraction);
+      accumulate(sums[i], weight, widened(red), widened(green), widened(blue));
     }
   }
   Words<T> result;
 #pragma unroll
   for (int i = 0; i < kTile; ++i) {
-    Taps<T, float, int> taps;
+    Taps<T> taps;
     find_taps(sums[i], plan.scales, taps);
     int rgb[3];
     interpolate(taps, plan.lut, plan.job.lut_size, rgb);

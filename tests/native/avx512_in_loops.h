@@ -53,8 +53,6 @@ inline Floats permutexvar(Ints where, Floats a) { return filled<Floats>([&](int 
 
 inline Ints set1(int a) { return filled<Ints>([&](int) { return a; }); }
 inline Ints add(Ints a, Ints b) { return filled<Ints>([&](int i) { return a.lane[i] + b.lane[i]; }); }
-inline Ints sub(Ints a, Ints b) { return filled<Ints>([&](int i) { return a.lane[i] - b.lane[i]; }); }
-inline Ints either(Ints a, Ints b) { return filled<Ints>([&](int i) { return a.lane[i] | b.lane[i]; }); }
 inline Ints both(Ints a, Ints b) { return filled<Ints>([&](int i) { return a.lane[i] & b.lane[i]; }); }
 inline Ints min(Ints a, Ints b) { return filled<Ints>([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; }); }
 inline Ints left(Ints a, int n) { return filled<Ints>([&](int i) { return static_cast<uint32_t>(a.lane[i]) << n; }); }
@@ -64,10 +62,6 @@ inline Floats widened(Ints a) { return filled<Floats>([&](int i) { return static
 inline Ints madd16(Ints a, Ints b) {
   const Words x = as<Words>(a), y = as<Words>(b);
   return filled<Ints>([&](int i) { return x.lane[2 * i] * y.lane[2 * i] + x.lane[2 * i + 1] * y.lane[2 * i + 1]; });
-}
-inline Ints mulhrs16(Ints a, Ints b) {
-  const Words x = as<Words>(a), y = as<Words>(b);
-  return as<Ints>(filled<Words>([&](int i) { return static_cast<int16_t>(((x.lane[i] * y.lane[i] >> 14) + 1) >> 1); }));
 }
 inline Ints masked(unsigned mask, const void* from) {  // reads no lane that the mask leaves out
   return filled<Ints>([&](int i) {
@@ -96,19 +90,21 @@ template <class... Lanes>
 Ints listed(Lanes... lanes) {
   return {{lanes...}};
 }
-struct HalfWords {
-  uint16_t lane[16];
-};
-inline HalfWords lower_half(Ints a) {
-  HalfWords half;
-  std::memcpy(&half, &a, sizeof half);
-  return half;
+inline __m256i half(Ints a, int which) {
+  __m256i lanes;
+  std::memcpy(&lanes, a.lane + 8 * which, sizeof lanes);
+  return lanes;
 }
-inline Ints widened16(HalfWords a) { return filled<Ints>([&](int i) { return static_cast<int32_t>(a.lane[i]); }); }
+inline Ints widened16(__m256i a) {
+  uint16_t words[16];
+  std::memcpy(words, &a, sizeof words);
+  return filled<Ints>([&](int i) { return static_cast<int32_t>(words[i]); });
+}
 
 }  // namespace in_loops
 
 #undef _mm512_setr_epi32  // compilers bring these as macros
+#undef _mm512_extracti64x4_epi64
 #undef _mm512_slli_epi32
 #undef _mm512_srli_epi32
 #define __m512 in_loops::Floats
@@ -126,14 +122,11 @@ inline Ints widened16(HalfWords a) { return filled<Ints>([&](int i) { return sta
 #define _mm512_storeu_ps(to, a) std::memcpy(to, (a).lane, 64)
 #define _mm512_set1_epi32(a) in_loops::set1(static_cast<int>(a))
 #define _mm512_add_epi32 in_loops::add
-#define _mm512_sub_epi32 in_loops::sub
-#define _mm512_or_si512 in_loops::either
 #define _mm512_and_si512 in_loops::both
 #define _mm512_slli_epi32 in_loops::left
 #define _mm512_srli_epi32 in_loops::right
 #define _mm512_min_epi32 in_loops::min
 #define _mm512_madd_epi16 in_loops::madd16
-#define _mm512_mulhrs_epi16 in_loops::mulhrs16
 #define _mm512_cvttps_epi32 in_loops::truncated
 #define _mm512_cvtepi32_ps in_loops::widened
 #define _mm512_storeu_si512(to, a) std::memcpy(to, (a).lane, 64)
@@ -145,5 +138,7 @@ inline Ints widened16(HalfWords a) { return filled<Ints>([&](int i) { return sta
 #define _mm512_permutex2var_epi16 in_loops::permute2x16
 #define _mm512_shuffle_epi8 in_loops::shuffle8
 #define _mm512_broadcast_i32x4 in_loops::repeated
-#define _mm512_castsi512_si256 in_loops::lower_half
+#define _mm512_castsi512_si256(a) in_loops::half(a, 0)
+#define _mm512_extracti64x4_epi64 in_loops::half
+#define _mm512_castps_si512 in_loops::as<in_loops::Ints>
 #define _mm512_cvtepu16_epi32 in_loops::widened16
