@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-WIDTH, HEIGHT = 800, 500  # px
-LEFT, RIGHT, TOP, BOTTOM = 80, 30, 30, 60  # px, margins
+WIDTH, HEIGHT = 960, 500  # px
+LEFT, RIGHT, TOP, BOTTOM = 80, 210, 30, 60  # px, margins; the names of the lines stand on the right
 INK, FAINT = (40, 40, 40), (215, 215, 215)
 COLOURS = ((180, 90, 30), (40, 110, 220), (60, 150, 60), (150, 60, 150), (60, 60, 200), (140, 140, 0))  # BGR
 TICKS = 5
@@ -26,7 +26,7 @@ def line_plot(x: Sequence[float], lines: Mapping[str, Sequence[float]], x_label:
 
     for value in np.linspace(low, high, TICKS):
         cv2.line(image, (LEFT, row(value)), (WIDTH - RIGHT, row(value)), FAINT, 1)
-        _text(image, f"{value:.2f}", (LEFT - 60, row(value) + 5))
+        _text(image, f"{value:.2f}", (LEFT - 56, row(value) + 5))
     for column, value in zip(columns, x, strict=True):
         cv2.line(image, (column, TOP), (column, HEIGHT - BOTTOM), FAINT, 1)
         _text(image, f"{value:g}", (column - 8, HEIGHT - BOTTOM + 20))
@@ -37,8 +37,8 @@ def line_plot(x: Sequence[float], lines: Mapping[str, Sequence[float]], x_label:
             cv2.line(image, start, end, colour, 2, cv2.LINE_AA)
         for point in points:
             cv2.circle(image, point, 4, colour, -1, cv2.LINE_AA)
-        _text(image, name, (LEFT + 12, TOP + 20 + 20 * index), colour)
-    _text(image, x_label, (WIDTH // 2 - 100, HEIGHT - 15))
+        _text(image, name, (WIDTH - RIGHT + 20, TOP + 20 + 20 * index), colour)
+    _text(image, x_label, (LEFT, HEIGHT - 15))
     _text(image, y_label, (8, 18))
     return bytes(cv2.imencode(".png", image)[1])
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.line_plot import COLOURS, HEIGHT, WIDTH, line_plot
+from models.line_plot import COLOURS, HEIGHT, RIGHT, WIDTH, line_plot
 
 
 def drawn(lines: dict[str, list[float]]) -> np.ndarray:
@@ -12,7 +12,7 @@ def drawn(lines: dict[str, list[float]]) -> np.ndarray:
 
 
 def rows_of(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    inside = image[:, WIDTH // 2 :]  # right of the legend
+    inside = image[:, : WIDTH - RIGHT]  # left of the names
     return np.nonzero((inside == colour).all(2))[0]
 
 
