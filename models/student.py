@@ -103,13 +103,11 @@ class Student(nn.Module):
         width = config.width
         self.stem = nn.Conv2d(3, width // 2, 4, stride=4)
         self.down = nn.Conv2d(width // 2, width, 3, stride=2, padding=1)
-        maps = SPLAT_MAPS + (PRIOR_MAPS if config.priors else 0)
-        self.embed = nn.Conv2d(width + maps * config.luma_bins, width, 1)
+        self.embed = nn.Conv2d(width + splat_channels(config), width, 1)
         self.blocks = nn.ModuleList(ContextBlock(width) for _ in range(config.blocks))
         self.head = nn.Conv2d(width, config.luma_bins, 1)
-        seen = 3 * width + (2 if config.priors else 1) * (config.merged_bins + STATISTICS)
         self.latent = nn.Sequential(
-            nn.Linear(seen, 2 * width), nn.SiLU(), nn.Linear(2 * width, config.latent)
+            nn.Linear(seen_length(config), 2 * width), nn.SiLU(), nn.Linear(2 * width, config.latent)
         )
         self.implicit_lut = ImplicitLut(config)
         nn.init.zeros_(self.head.weight)  # an untrained student is the plain average
@@ -129,13 +127,30 @@ class Student(nn.Module):
         logits = self.head(x.flatten(0, 1)).reshape(*x.shape[:2], config.luma_bins, *x.shape[3:])
         bound = config.log_weight_range if config.weight_grid else 0
         grid = torch.exp(bound * torch.tanh(logits / config.log_weight_range))
-        pooled = x.mean((3, 4))
-        spread = x.var((1, 3, 4), correction=0).add(1e-4).sqrt()
-        # The LUT corrects level and colour of m (eq. 2): z has to know m, and what it should become.
-        seen = [pooled.mean(1), pooled.amax(1), spread, statistics(merged(thumbs, grid), config.merged_bins)]
-        if known:
-            seen.append(statistics(known.picture, config.merged_bins))
-        return grid, self.latent(torch.cat(seen, 1))
+        return grid, self.latent(seen_of(x, merged(thumbs, grid), known, config))
+
+
+def splat_channels(config: StudentConfig) -> int:
+    """C·D of `splat`."""
+    return (SPLAT_MAPS + (PRIOR_MAPS if config.priors else 0)) * config.luma_bins
+
+
+def seen_of(x: Tensor, fused: Tensor, known: Priors | None, config: StudentConfig) -> Tensor:
+    """What z is made of: features [B, K, C, Gh, Gw] pooled, statistics of m and, with priors, of theirs.
+
+    The LUT corrects level and colour of m (eq. 2): z has to know m [B, 3, H, W], and what it should become.
+    """
+    pooled = x.mean((3, 4))
+    spread = x.var((1, 3, 4), correction=0).add(1e-4).sqrt()
+    seen = [pooled.mean(1), pooled.amax(1), spread, statistics(fused, config.merged_bins)]
+    if known:
+        seen.append(statistics(known.picture, config.merged_bins))
+    return torch.cat(seen, 1)
+
+
+def seen_length(config: StudentConfig) -> int:
+    """Values per bracket in `seen_of`."""
+    return 3 * config.width + (2 if config.priors else 1) * (config.merged_bins + STATISTICS)
 
 
 def merged(thumbs: Tensor, grid: Tensor) -> Tensor:

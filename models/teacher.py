@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from models.config import TeacherConfig, TrainConfig
 from models.implicit_lut import ImplicitLut, lattice
 from models.student import (
-    PRIOR_MAPS,
-    SPLAT_MAPS,
-    STATISTICS,
     ContextBlock,
     merged,
     priors_of,
+    seen_length,
+    seen_of,
     splat,
-    statistics,
+    splat_channels,
 )
 
 # Variance where nothing was learnt: ±0.5 of ln G, ±0.05 of a LUT's colours.
@@ -79,13 +78,12 @@ class Teacher(nn.Module):
         self.stem = nn.Conv2d(3, width // 2, 4, stride=4)
         self.down = nn.Conv2d(width // 2, width, 3, stride=2, padding=1)
         self.deeper = nn.Conv2d(width, width, 3, stride=2, padding=1)
-        maps = SPLAT_MAPS + (PRIOR_MAPS if shape.priors else 0)
-        self.embed = nn.Conv2d(width + maps * shape.luma_bins, width, 1)
+        self.embed = nn.Conv2d(width + splat_channels(shape), width, 1)
         self.blocks = nn.Sequential(*(ContextBlock(width) for _ in range(shape.blocks)))
         self.head = nn.Conv2d(width, (2 * bases + 1) * shape.luma_bins, 1)  # means, variances, their scale
-        seen = 3 * width + (2 if shape.priors else 1) * (shape.merged_bins + STATISTICS)
+        codes = (bases + 1) * shape.latent
         self.latent = nn.Sequential(
-            nn.Linear(seen, 2 * width), nn.SiLU(), nn.Linear(2 * width, (bases + 1) * shape.latent)
+            nn.Linear(seen_length(shape), 2 * width), nn.SiLU(), nn.Linear(2 * width, codes)
         )
         self.implicit_lut, self.lut_variance, self.lut_scale = (ImplicitLut(shape) for _ in range(3))
         with torch.no_grad():  # near the plain average, but not at it: equal bases would stay equal
@@ -102,13 +100,8 @@ class Teacher(nn.Module):
         bound = shape.log_weight_range if shape.weight_grid else 0
         log_weights = bound * torch.tanh(raw_means / shape.log_weight_range)
         log_grid = fused_bases(log_weights, raw_variances, raw_scale[:, :, 0], GRID_VARIANCE, 2)
-        pooled = x.mean((3, 4))
-        spread = x.var((1, 3, 4), correction=0).add(1e-4).sqrt()
-        fused = merged(thumbs, log_grid.mean.exp())
-        seen = [pooled.mean(1), pooled.amax(1), spread, statistics(fused, shape.merged_bins)]
-        if known:
-            seen.append(statistics(known.picture, shape.merged_bins))
-        return Belief(log_grid, self._lut(self.latent(torch.cat(seen, 1)), lut_size))
+        seen = seen_of(x, merged(thumbs, log_grid.mean.exp()), known, shape)
+        return Belief(log_grid, self._lut(self.latent(seen), lut_size))
 
     def _lut(self, latents: Tensor, size: int) -> Gaussian:
         """Eq. (3) for each basis, from codes [B, (P + 1)·Z]; the last code is that of the scale."""
