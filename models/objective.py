@@ -19,6 +19,7 @@ class Batch(NamedTuple):
 
     thumbs: Tensor  # [B, K, 3, S, S] float32 in [0, 1]
     views: Tensor  # [B, K, 3, L, L] float32 in [0, 1]
+    judges: Tensor  # [B, J, 3, L, L], those of the views that show something
     reference: Tensor  # [B, 3, L, L] float32 in [0, 1]
     trust: Tensor  # [B] in [0, 1], of the reference; 0 where there is none
 
@@ -39,7 +40,8 @@ def collate(drawn: Sequence[Sample], device: torch.device) -> Batch:
 
     trust = torch.tensor([sample.trust for sample in drawn], dtype=torch.float32, device=device)
     thumbs, views = stack([sample.thumbs for sample in drawn]), stack([sample.views for sample in drawn])
-    return Batch(thumbs, views, stack([sample.reference for sample in drawn]), trust)
+    judges = views[:, : views.shape[1] - drawn[0].idle]
+    return Batch(thumbs, views, judges, stack([sample.reference for sample in drawn]), trust)
 
 
 def fuse(student: Student, batch: Batch, lut_size: int) -> Fused:
@@ -77,8 +79,8 @@ def fidelity(image: Tensor, batch: Batch, weights: LossWeights) -> dict[str, Ten
     l1, l2 = trust * error.abs().mean((1, 2, 3)), trust * error.square().mean((1, 2, 3))
     unlike = trust * (1 - losses.ssim(image, batch.reference))
     return {
-        "mef_ssim": (grey * (1 - losses.mef_ssim(image, batch.views))).mean(),
-        "mef_ssim_c": (colour * (1 - losses.mef_ssim_c(image, batch.views))).mean(),
+        "mef_ssim": (grey * (1 - losses.mef_ssim(image, batch.judges))).mean(),
+        "mef_ssim_c": (colour * (1 - losses.mef_ssim_c(image, batch.judges))).mean(),
         "reference_l1": weights.reference_l1 * l1.mean(),
         "reference_l2": weights.reference_l2 * l2.mean(),
         "reference_ssim": weights.reference_ssim * unlike.mean(),
@@ -94,5 +96,5 @@ def regularisers(fused: Fused, batch: Batch, weights: LossWeights) -> dict[str, 
         "lut_long_range": weights.lut_long_range * losses.lut_long_range(lut),
         "lut_range": weights.lut_range * (lut - lut.clamp(0, 1)).square().mean(),
         "grid_smoothness": weights.grid_smoothness * losses.grid_smoothness(grid),
-        "tone_order": weights.tone_order * losses.tone_order(image, batch.views),
+        "tone_order": weights.tone_order * losses.tone_order(image, batch.judges),
     }

@@ -196,3 +196,26 @@ def test_a_batch_has_one_number_of_frames_and_at_least_two_scenes():
         assert len(batch) >= 2
         seen |= counts
     assert {2, 7} <= seen
+
+
+def test_idle_frames_come_last_are_of_every_kind_and_show_nothing_new():
+    frames = scene().frames
+    seen = [data.idle_frame(frames, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(frame.shape == frames[0].shape and frame.dtype == np.uint8 for frame in seen)
+    again = [frame for frame in seen if any(np.array_equal(frame, known) for known in frames)]
+    black, white = ([f for f in seen if (f == level).all()] for level in (0, 255))
+    darker = [f for f in seen if f.max() and (f <= frames[0]).all() and f.mean() < frames[0].mean()]
+    brighter = [f for f in seen if f.min() < 255 and (f >= frames[-1]).all() and f.mean() > frames[-1].mean()]
+    assert all([again, black, white, darker, brighter])
+    sample = data.random_sample(scene(), (0, 4), np.random.default_rng(0), 32, 44, idle=2)
+    assert sample.idle == 2
+    assert sample.views.shape == (4, 3, 44, 44)
+    assert sample.trust == data.whole_sample(scene(), (0, 4), 32, 44).trust
+
+
+def test_a_batch_never_has_more_than_nine_frames():
+    many = [scene(9)]
+    for seed in range(200):
+        drawn = data.draw_samples(many, np.random.default_rng(seed), 32, 44, 4)
+        assert len({(len(sample.views), sample.idle) for sample in drawn}) == 1
+        assert 2 <= len(drawn[0].views) - drawn[0].idle <= len(drawn[0].views) <= 9

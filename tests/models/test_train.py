@@ -10,7 +10,7 @@ import torch
 
 from models.checkpoint import load_student
 from models.config import ConfigError, LossWeights, StudentConfig, TrainConfig
-from models.data import whole_sample
+from models.data import random_sample, whole_sample
 from models.objective import collate, fidelity, fuse, objective
 from models.scenes import Scene
 from models.steps import draw_batch, learning_rate
@@ -145,6 +145,19 @@ def test_the_reference_counts_less_for_a_pair_than_for_a_full_bracket(pool):
     image = torch.zeros_like(pair.reference)
     per_frames = [fidelity(image, batch, LossWeights())["reference_l1"].item() for batch in (pair, full)]
     assert per_frames[1] == pytest.approx(16 * per_frames[0])
+
+
+def test_frames_that_show_nothing_do_not_judge(pool):
+    plain = collate([whole_sample(pool[3], (0, 4), 32, 44)], CPU)
+    black = torch.zeros_like(plain.views[:, :1])
+    more = plain._replace(views=torch.cat((plain.views, black), 1))
+    image = torch.rand_like(plain.reference)
+    for name, term in fidelity(image, plain, LossWeights()).items():
+        assert fidelity(image, more, LossWeights())[name] == term
+    drawn = [random_sample(pool[3], (0, 4), np.random.default_rng(0), 32, 44, idle=1)]
+    batch = collate(drawn, CPU)
+    assert batch.thumbs.shape[1] == batch.views.shape[1] == 3
+    assert torch.equal(batch.judges, batch.views[:, :2])
 
 
 def test_mef_ssim_yields_where_a_full_bracket_has_a_reference(pool):
