@@ -185,6 +185,8 @@ def _key(folder: Path, tests: Sequence[TestBracket]) -> str:
     digest = hashlib.sha256((folder / "student.safetensors").read_bytes())
     for test in tests:
         digest.update(f"{test.set}/{test.name}/{len(test.frames)}/{test.frames[0].shape}".encode())
+        for image in [*test.frames, *([] if test.reference is None else [test.reference])]:
+            digest.update(image.tobytes())
     return digest.hexdigest()
 
 

@@ -33,7 +33,9 @@ class StudentConfig:
     log_weight_range: float = 6.0  # fusion weights lie in exp(±range)
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "luma_bins", "grid_rows", "grid_cols", "latent", "lut_hidden")
+        at_least(self, 1, "latent", "lut_hidden")
+        within(self, 2, 16, "luma_bins")  # what the kernel takes
+        within(self, 1, 64, "grid_rows", "grid_cols")
         at_least(self, 2, "width")  # the first layer has half of it
         at_least(self, 0, "blocks", "merged_bins")
         at_least(self, 0.1, "log_weight_range")

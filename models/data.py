@@ -50,16 +50,16 @@ def choose_frames(n: int, count: int, rng: np.random.Generator) -> tuple[int, ..
             return tuple(chosen.tolist())
 
 
-def idle_frame(frames: Sequence[U8], rng: np.random.Generator) -> U8:
-    """A frame that adds nothing to frames dark → bright: black, white, one again, or far beyond all."""
+def idle_frame(frames: U8, rng: np.random.Generator) -> U8:
+    """A frame [H, W, 3] that adds nothing to frames dark → bright: black, white, one again, or far beyond."""
     kind, stops = rng.choice(("black", "white", "again", "darker", "brighter")), rng.uniform(2, 8)
     if kind in ("black", "white"):
         return np.full_like(frames[0], 255 if kind == "white" else 0)
     if kind == "again":
-        return frames[rng.integers(len(frames))]
+        return np.asarray(frames[rng.integers(len(frames))])
     known, sign = (frames[0], -1) if kind == "darker" else (frames[-1], 1)
     levels = 255 * np.clip(np.linspace(0, 1, 256) * 2 ** (sign * stops / 2.2), 0, 1)
-    return np.asarray(levels.round(), np.uint8)[known]
+    return np.asarray(levels.round()[known], np.uint8)
 
 
 def random_sample(

@@ -21,6 +21,7 @@ from models.priors import merged_radiance, tone_mapped
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 MIN_DENSE = 3  # with fewer frames the dense bracket knows no more than the student is shown
+REFERENCE_RECIPE = "r2"  # changes with `dense_reference`: prepared scenes of another recipe are not used
 RANK_SIDE = 64  # px, thumbnails by which frames are put in order
 
 U8 = npt.NDArray[np.uint8]

@@ -22,14 +22,15 @@ from models.checkpoint import load_student, output_folder, save_student
 from models.config import ConfigError, Distil, TrainConfig
 from models.data import split
 from models.radiance import RADIANCE_SUFFIXES, read_radiance, render_scene
-from models.scenes import Scene, bracket_folders, cached, fingerprint, load_scene
+from models.scenes import REFERENCE_RECIPE, Scene, bracket_folders, cached, fingerprint, load_scene
 from models.student import Student
 from models.trainer import Trainer, validate
 
 DESCRIPTION = """\
 Train a student on brackets and write OUTPUT/student.safetensors with its .json. A folder of images is a
 bracket; an image whose stem is `reference` is its reference; without one, brackets of three and more frames
-aim at the multi-scale fusion of all their frames. Run the same command again to go on after an interruption.
+aim at the mean of two classical answers to all their frames. Run the same command again to go on after an
+interruption.
 """
 
 console = Console(stderr=True)
@@ -168,7 +169,7 @@ def load_scenes(
 
 def _real(folder: Path, config: TrainConfig, cache: Path) -> Scene:
     key = fingerprint(sorted(folder.iterdir()))
-    path = cache / f"{folder.name}-{key}-{config.scene_side}.npz"
+    path = cache / f"{folder.name}-{key}-{config.scene_side}-{REFERENCE_RECIPE}.npz"
     return cached(path, partial(load_scene, folder, config.scene_side))
 
 
@@ -176,7 +177,7 @@ def _rendered(path: Path, config: TrainConfig, cache: Path) -> list[Scene]:
     def build(view: int) -> Scene:
         return render_scene(read_radiance(path), path.stem, view, config.hdr_side, config.seed)
 
-    stem = f"{path.stem}-{fingerprint([path])}-{config.hdr_side}-{config.seed}"
+    stem = f"{path.stem}-{fingerprint([path])}-{config.hdr_side}-{config.seed}-{REFERENCE_RECIPE}"
     return [cached(cache / f"{stem}-{k}.npz", partial(build, k)) for k in range(config.hdr_views)]
 
 
@@ -185,6 +186,11 @@ def train(trainer: Trainer, real: list[Scene], rendered: list[Scene], args: argp
     config, output, every = trainer.config, args.output, args.checkpoint_every
     real, held_real = split(real, config.held_out, config.seed)
     rendered, held_rendered = split(rendered, config.held_out, config.seed)
+    if not real and not rendered:
+        raise ConfigError(
+            f"held_out is {config.held_out}: with so few brackets none is left to train on; give more, "
+            "or lower it"
+        )
     seen: dict[str, list[float]] = {}
     since, started = trainer.updates, time.monotonic()
     with _progress() as progress, (output / "log.jsonl").open("a") as log:

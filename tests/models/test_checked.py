@@ -30,7 +30,7 @@ WRONG = [
     ({"loss": {"l2": 1}}, "unknown LossWeights keys ['l2']"),
     ({"student": None}, "student is None; it must be a JSON object"),
     ({"student": {"priors": 1}}, "student.priors is 1; it must be true or false"),
-    ({"student": {"grid_rows": 0}}, "student.grid_rows is 0; it must be at least 1"),
+    ({"student": {"grid_rows": 0}}, "student.grid_rows is 0; it must lie in 1 to 64"),
     ({"distil": "slow"}, "distil is 'slow'; it must be one of none, frozen, alternating"),
     ({"distil": []}, "distil is []; it must be one of"),
     ({"kd_uncertainty": "yes"}, "kd_uncertainty is 'yes'; it must be true or false"),
