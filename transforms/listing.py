@@ -25,10 +25,11 @@ def walk(root: str, *, everything: bool = False) -> Iterator[str]:
     """Files below the local folder `root`, each folder's own files before its subfolders.
 
     Links to folders are followed, so two links to one folder are two brackets; only a folder inside itself is
-    left out. `everything`: hidden files and folders too, and no links.
+    left out. `everything`: hidden files and folders too, no links, and no error for a folder that cannot be
+    read.
     """
     # Not os.walk, which holds all names of a folder: there may be a million brackets in one.
-    above = [(root, _identity(root), _entries(root, everything))]
+    above = [(root, _identity(root, everything), _entries(root, everything))]
     while above:
         folder, _, entries = above[-1]
         is_folder, name = next(entries, (False, None))
@@ -37,15 +38,19 @@ def walk(root: str, *, everything: bool = False) -> Iterator[str]:
             above.pop()
         elif not is_folder:
             yield path
-        elif (identity := _identity(path)) not in [known for _, known, _ in above]:
+        elif (identity := _identity(path, everything)) not in [known for _, known, _ in above]:
             above.append((path, identity, _entries(path, everything)))
 
 
-def _identity(folder: str) -> tuple[int, int] | None:
+def _ignored(everything: bool) -> type[OSError]:
+    return OSError if everything else FileNotFoundError  # a folder that has just gone
+
+
+def _identity(folder: str, everything: bool) -> tuple[int, int] | None:
     try:
         status = os.stat(folder)  # noqa: PTH116 (a hundred thousand times)
-    except FileNotFoundError:
-        return None  # has just gone
+    except _ignored(everything):
+        return None
     return status.st_dev, status.st_ino
 
 
@@ -54,7 +59,7 @@ def _entries(folder: str, everything: bool) -> Iterator[tuple[bool, str]]:
 
     def found() -> Iterator[tuple[bool, str]]:
         # scandir tells files from folders without a stat per file.
-        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        with contextlib.suppress(_ignored(everything)), os.scandir(folder) as entries:
             for entry in entries:
                 if everything or not entry.name.startswith("."):
                     yield _is_folder(entry, follow_links=not everything), entry.name
@@ -72,14 +77,14 @@ def _is_folder(entry: os.DirEntry[str], follow_links: bool) -> bool:
 def match_local(pattern: str) -> Iterator[str]:
     """Local files that match a glob; folders that match stand for all files below them."""
     # glob leaves hidden files out, as a shell does; pathlib's would show them.
-    found = (path.rstrip("/") or "/" for path in glob.iglob(pattern, recursive=True))  # noqa: PTH207
+    paths = (path.rstrip("/") or "/" for path in glob.iglob(pattern, recursive=True))  # noqa: PTH207
     # Plain sorting would put a subfolder between the files of its parent.
-    ordered = (path for path, _ in itertools.groupby(in_order(found, key=os.path.split)))
+    found = in_order((os.path.dirname(path), Path(path).is_dir(), path) for path in paths)  # noqa: PTH120
     with contextlib.closing(Seen()) as walked:
-        for path in ordered:
+        for (_, is_folder, path), _ in itertools.groupby(found):
             if "**" in pattern and any(str(folder) in walked for folder in Path(path).parents):
                 continue  # '**' matches folders and what is in them
-            if Path(path).is_dir():
+            if is_folder:
                 walked.add(path)
                 yield from walk(path)
             else:

@@ -115,9 +115,10 @@ class S3Store:
 
     def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
         """All bytes or the first `limit`, in one request: the answer to a range tells the object's size."""
-        with self._get(bucket, key, None if limit is None else max(limit, 1)) as (body, total):
-            data: bytes = body.read()
-        check_length(len(data), total if limit is None else min(total, max(limit, 1)), bucket, key)
+        wanted = None if limit is None else max(limit, 1)
+        with self._get(bucket, key, wanted) as (body, total):
+            data: bytes = body.read() if wanted is None else body.read(wanted)
+        check_length(len(data), total if wanted is None else min(total, wanted), bucket, key)
         return data, total
 
     def fetch(self, bucket: str, key: str, file: IO[bytes]) -> None:
@@ -137,8 +138,10 @@ class S3Store:
                 raise
             yield io.BytesIO(), 0  # no first byte
             return
+        # Some stores take no ranges and send all bytes, as HTTP lets them.
+        total = answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"]
         with answer["Body"] as body:
-            yield body, int(answer["ContentRange"].rpartition("/")[2])
+            yield body, int(total)
 
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes stored, or None where there is no such object."""

@@ -61,6 +61,7 @@ class Backlog(Generic[T]):
     def __init__(self) -> None:
         self._latest: list[T] = []
         self._file: IO[bytes] | None = None
+        self._end = 0  # of what is in the file; readers share its position
 
     def append(self, item: T) -> None:
         """Add `item` at the end."""
@@ -68,15 +69,18 @@ class Backlog(Generic[T]):
         if len(self._latest) == IN_MEMORY:
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with its owner)
+            self._file.seek(self._end)
             pickle.dump(self._latest, self._file)
+            self._end = self._file.tell()
             self._latest = []
 
     def __iter__(self) -> Iterator[T]:
-        if self._file is not None:
-            end = self._file.tell()
-            self._file.seek(0)
-            while self._file.tell() < end:
-                yield from pickle.load(self._file)  # noqa: S301 (what `append` wrote)
+        position = 0
+        while self._file is not None and position < self._end:
+            self._file.seek(position)
+            items = pickle.load(self._file)  # noqa: S301 (what `append` wrote)
+            position = self._file.tell()
+            yield from items
         yield from self._latest
 
 
@@ -140,7 +144,9 @@ class Numbers:
             counts = np.zeros(1 << 16, np.int64)
             for bits in self._chunks():
                 near = bits if shift == 48 else bits[bits >> np.uint64(shift + 16) == found]
-                counts += np.bincount(near >> np.uint64(shift) & np.uint64(0xFFFF), minlength=1 << 16)
+                digits = near >> np.uint64(shift) & np.uint64(0xFFFF)
+                # NumPy before 2.2 counts no uint64.
+                counts += np.bincount(digits.astype(np.int64), minlength=1 << 16)
             ends = np.cumsum(counts)
             digit = int(np.searchsorted(ends, rank, side="right"))
             rank -= int(ends[digit] - counts[digit])

@@ -208,15 +208,15 @@ def sweep(folder: str) -> None:
         return
     with contextlib.suppress(OSError):  # tidiness is worth no job
         for name in listing.walk(folder, everything=True):
-            if name.endswith(_PARTIAL) and basename(name).startswith(".") and _is_stale(Path(name)):
-                Path(name).unlink(missing_ok=True)
+            if name.endswith(_PARTIAL) and basename(name).startswith("."):
+                _delete_stale(Path(name))
 
 
-def _is_stale(path: Path) -> bool:
-    try:
-        return abs(time.time() - path.stat().st_mtime) > STALE_S
-    except FileNotFoundError:
-        return False  # its writer is alive and has just renamed it
+def _delete_stale(path: Path) -> None:
+    # One that cannot be removed stays: its writer is alive and has just renamed it, or it is not ours.
+    with contextlib.suppress(OSError):
+        if abs(time.time() - path.stat().st_mtime) > STALE_S:
+            path.unlink()
 
 
 def check_writable(folder: str) -> None:

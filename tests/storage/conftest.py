@@ -185,7 +185,7 @@ class Fault:
 
     kind: a status, or "early" (reset while the request is sent), "reset" (after it), "lost" (done, but the
     answer is lost), "cut" (half of the answer, then a reset), "short" (half of the answer, and a header that
-    says so), "stall" (no answer in time).
+    says so), "stall" (no answer in time), "whole" (all of the object, whatever range is asked for).
     """
 
     kind: int | str
@@ -280,16 +280,17 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if isinstance(kind, int):
             return self._answer(kind, {}, f"injected {kind}".encode())
-        status, headers, answer = self._forward(body)
+        status, headers, answer = self._forward(body, ("range",) if kind == "whole" else ())
         if kind == "lost":
             return self._reset()
         if kind == "short":
             answer = answer[: len(answer) // 2]
         return self._answer(status, headers, answer, cut=kind == "cut")
 
-    def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _forward(self, body: bytes, without: tuple[str, ...]) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(self.owner.target, timeout=60)
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in ("transfer-encoding", "expect")}
+        without = ("transfer-encoding", "expect", *without)
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in without}
         headers["Content-Length"] = str(len(body))
         connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()

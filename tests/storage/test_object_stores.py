@@ -40,3 +40,17 @@ def test_a_name_is_taken_literally_by_every_operation(bucket, name):
     assert bucket.keys() == ["other.jpg"]
     assert storage.size(uri) is None
     storage.delete([uri])
+
+
+@pytest.mark.parametrize("bucket", ["s3"], indirect=True)
+@pytest.mark.parametrize("data", [b"0123456789", b""])
+def test_a_store_that_answers_a_range_with_all_bytes_is_read_as_well(bucket, data, tmp_path):
+    bucket.put("x.jpg", data)
+    fault = bucket.proxy.inject("whole", "GET .*x.jpg", times=99)
+    uri = f"{bucket.root}/x.jpg"
+    assert storage.read_bytes(uri) == data
+    for limit in (1, 4, 10, 99):
+        assert storage.read_start(uri, limit) == (data[:limit], len(data))
+    with storage.opened(uri) as file:
+        assert file.read() == data
+    assert len(fault.hits) == 6

@@ -135,6 +135,24 @@ def test_walking_everything_shows_what_is_hidden_and_leaves_links_alone(tmp_path
     ]
 
 
+@pytest.mark.parametrize("call", ["scandir", "stat"])
+def test_walking_everything_leaves_out_only_the_folder_that_cannot_be_read(tmp_path, monkeypatch, call):
+    for folder in ("a", "b", "c"):
+        storage.write_bytes(f"{tmp_path}/{folder}/1.jpg", b"")
+    works = getattr(os, call)
+
+    def locked(path, **how):
+        if str(path).endswith("/b") and (call == "stat" or not how):
+            raise PermissionError("locked")
+        return works(path, **how)
+
+    monkeypatch.setattr(os, call, locked)
+    found = list(listing.walk(str(tmp_path), everything=True))
+    assert set(found) - {f"{tmp_path}/b/1.jpg"} == {f"{tmp_path}/a/1.jpg", f"{tmp_path}/c/1.jpg"}
+    with pytest.raises(PermissionError, match="locked"):
+        list(listing.walk(str(tmp_path)))
+
+
 def test_listing_is_a_stream_that_holds_a_page_and_not_the_bucket(store, monkeypatch):
     def pages(bucket, prefix, token):
         start = int(token or 0)
@@ -161,6 +179,18 @@ def test_a_folder_with_more_names_than_fit_is_listed_in_the_same_order(tmp_path,
     found = list((storage.match_files if pattern else storage.list_files)(f"{tmp_path}{pattern}"))
     wanted = [name for name in names if pattern != "/**/a*" or name.startswith("a/")]
     assert found == [f"{tmp_path}/{name}" for name in wanted]
+
+
+@pytest.mark.parametrize("limit", [2, 20_000], ids=["on disk", "in memory"])
+@pytest.mark.parametrize("pattern", ["in", "in/*", "in/*/*", "in/**", "in/**/*", "in/[a]/*"])
+def test_a_subfolder_that_matches_too_does_not_part_the_files_of_its_folder(
+    tmp_path, monkeypatch, limit, pattern
+):
+    monkeypatch.setattr(on_disk, "IN_MEMORY", limit)
+    names = ["in/a/1", "in/a/2", "in/a/y", "in/a/z", "in/a/merged/1", "in/a/merged/2"]
+    for name in names:
+        storage.write_bytes(f"{tmp_path}/{name}", b"")
+    assert list(storage.match_files(f"{tmp_path}/{pattern}")) == [f"{tmp_path}/{name}" for name in names]
 
 
 def test_objects_between_those_of_subfolders_are_held_back_on_disk(store, monkeypatch):

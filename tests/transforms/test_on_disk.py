@@ -1,5 +1,6 @@
 """Collections on disk hold what those in memory hold, and no more memory for more items."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -43,6 +44,23 @@ def test_a_backlog_gives_back_what_was_put_in_as_often_as_asked(limit, count):
     assert list(backlog) == [*expected, "late"]
 
 
+@pytest.mark.parametrize("taken", [1, 4, 7, 10])
+def test_a_backlog_loses_nothing_to_a_reader_that_stops_or_appends(limit, taken):
+    backlog, expected = Backlog(), [str(i) for i in range(10)]
+    for text in expected:
+        backlog.append(text)
+    reader = iter(backlog)
+    assert list(itertools.islice(reader, taken)) == expected[:taken]
+    late = [f"late {i}" for i in range(7)]
+    for text in late:
+        backlog.append(text)
+    assert list(backlog) == [*expected, *late]
+    rest = list(reader)
+    assert [*expected, *late][taken:][: len(rest)] == rest
+    assert len(rest) >= 10 - taken
+    assert list(zip(backlog, backlog, strict=True)) == [(text, text) for text in [*expected, *late]]
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 7, 100])
 @pytest.mark.parametrize("key", [None, lambda text: text[::-1], len], ids=["plain", "reversed", "equal keys"])
 def test_items_come_in_the_order_of_sorted(limit, count, key):
@@ -81,6 +99,17 @@ def test_medians_are_those_of_arrow(limit, count):
     rng = np.random.default_rng(count)
     for values in (rng.normal(size=count), rng.lognormal(3, 2, count), rng.integers(0, 9, count) / 7):
         check_median(values)
+
+
+def test_medians_count_numbers_of_a_type_that_older_numpy_counts_too(monkeypatch):
+    bincount = np.bincount
+
+    def of_numpy_1(values, minlength):
+        assert np.can_cast(values.dtype, np.intp, "safe")  # 2.2 was the first to count uint64
+        return bincount(values, minlength=minlength)
+
+    monkeypatch.setattr(np, "bincount", of_numpy_1)
+    check_median(np.array([4.0, -1.0, 2.0, 7.5]))
 
 
 def check_median(values):

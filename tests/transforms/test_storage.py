@@ -100,8 +100,27 @@ def test_what_a_killed_writer_left_is_swept_once_it_is_old(tmp_path):
     storage.sweep("gs://nowhere/fused")
 
 
+@pytest.mark.parametrize("call", ["scandir", "stat", "unlink"])
+def test_a_sweep_passes_over_what_it_may_not_touch_and_goes_on(tmp_path, monkeypatch, call):
+    long_ago = time.time() - 2 * storage.STALE_S
+    for folder in ("a", "b", "c"):
+        storage.write_bytes(f"{tmp_path}/{folder}/.0.partial", b"half")
+        os.utime(tmp_path / folder / ".0.partial", (long_ago, long_ago))
+    works = getattr(os, call)
+
+    def locked(path, **how):
+        if os.path.basename(path if call == "scandir" else os.path.dirname(path)) == "b":
+            raise PermissionError("locked")
+        return works(path, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, locked)
+        storage.sweep(str(tmp_path))
+    assert [path.parent.name for path in tmp_path.rglob(".0.partial")] == ["b"]
+
+
 def test_a_file_that_goes_away_while_sweeping_is_nobodys_error(tmp_path):
-    assert not storage._is_stale(tmp_path / "gone")
+    storage._delete_stale(tmp_path / "gone")
 
 
 def test_an_unknown_kind_of_storage_is_refused_with_the_known_ones():
