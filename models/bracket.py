@@ -11,6 +11,9 @@ from models.config import MAX_FRAMES, MIN_FRAMES
 
 LUMA = (0.299, 0.587, 0.114)  # of display-encoded R, G, B, everywhere in the method
 LUMA_F32 = np.array(LUMA, np.float32)
+USABLE = 0.47  # from mid-grey: 8 levels of 255 from black and white
+FEWEST_PIXELS = 0.01  # share of a thumbnail that is neither black nor white where a frame shows something
+REPEATED = 0.5 / 255  # mean difference up to which a frame repeats another
 
 F32 = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -58,6 +61,20 @@ def _reduced(image: Image, fy: int, fx: int) -> Image:
     return cast(
         Image, cv2.resize(image[: rows * fy, : cols * fx], (cols, rows), interpolation=cv2.INTER_AREA)
     )
+
+
+def informative(thumbs: Sequence[F32]) -> tuple[int, ...]:
+    """Indices of the frames that show something: near black, near white and repeated ones are left out.
+
+    Where fewer than two frames are left, all stay. thumbs [S, S, 3] in [0, 1].
+    """
+    kept: list[int] = []
+    few = [thumb[::4, ::4] for thumb in thumbs]  # enough pixels to tell two frames apart
+    for k, thumb in enumerate(thumbs):
+        shown = np.mean(np.abs(thumb @ LUMA_F32 - np.float32(0.5)) < USABLE)
+        if shown > FEWEST_PIXELS and all(np.abs(few[k] - few[j]).mean() > REPEATED for j in kept):
+            kept.append(k)
+    return tuple(kept) if len(kept) >= MIN_FRAMES else tuple(range(len(thumbs)))
 
 
 def exposure_order(thumbs: Sequence[F32]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.bracket import Image, check_bracket, exposure_order, thumbnail
+from models.bracket import Image, check_bracket, exposure_order, informative, thumbnail
 from models.checkpoint import SHIPPED, load_student
 from models.student import Student
 
@@ -25,7 +25,7 @@ class Prediction:
     """What the student says about one bracket; grid axes follow `order`."""
 
     order: tuple[int, ...]  # dark → bright indices into the images given
-    grid: F32  # [K, D, Gh, Gw] > 0, fusion weights G of DESIGN eq. (1)
+    grid: F32  # [K, D, Gh, Gw] ≥ 0, fusion weights G of DESIGN eq. (1); 0 for a frame that shows nothing
     latent: F32  # [Z], latent code z of the whole bracket
 
 
@@ -46,10 +46,14 @@ class Predictor:
         check_bracket(images)
         thumbs = [thumbnail(image, self._student.config.thumb) for image in images]
         order = exposure_order(thumbs)
-        stacked = np.stack([thumbs[k] for k in order]).transpose(0, 3, 1, 2)
+        ordered = np.stack([thumbs[k] for k in order])
+        shown = list(informative(list(ordered)))
+        stacked = np.ascontiguousarray(ordered[shown].transpose(0, 3, 1, 2))
         with _one_thread(), torch.inference_mode():
-            grid, latent = self._student(torch.from_numpy(np.ascontiguousarray(stacked))[None])
-        return Prediction(order, grid[0].numpy(), latent[0].numpy())
+            weights, latent = self._student(torch.from_numpy(stacked)[None])
+        grid = np.zeros((len(order), *weights.shape[2:]), np.float32)
+        grid[shown] = weights[0].numpy()
+        return Prediction(order, grid, latent[0].numpy())
 
     def bake(self, latent: F32, size: int) -> F32:
         """Eq. (3): latent [Z] → LUT [N, N, N, 3] float32 in [0, 1], lut[b, g, r, channel], red fastest."""

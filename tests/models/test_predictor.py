@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.predictor import Predictor
+from models.synthetic import synthesise_bracket
 
 
 @pytest.fixture(scope="module")
@@ -14,11 +15,12 @@ def predictor() -> Predictor:
     return Predictor.load()
 
 
-def bracket(frames: int = 3, height: int = 120, width: int = 200) -> list[np.ndarray]:
+def bracket(frames: int = 3, height: int = 120, width: int = 200, stops: float = 1) -> list[np.ndarray]:
     rng = np.random.default_rng(3)
     scene = np.cumsum(rng.normal(size=(height, width, 3)), 1)
     scene = (scene - scene.min()) / np.ptp(scene)
-    return [(np.clip(scene * 2.0 ** (k - frames // 2), 0, 1) * 255).astype(np.uint8) for k in range(frames)]
+    evs = [stops * (k - frames // 2) for k in range(frames)]
+    return [(np.clip(scene * 2.0**ev, 0, 1) * 255).astype(np.uint8) for ev in evs]
 
 
 def same(a, b) -> bool:
@@ -61,7 +63,7 @@ def test_two_loads_agree(predictor):
 
 @pytest.mark.parametrize("frames", range(2, 10))
 def test_any_number_of_frames_gives_a_grid_in_that_order(predictor, frames):
-    prediction = predictor.predict(bracket(frames))
+    prediction = predictor.predict(bracket(frames, stops=0.5))  # all of them show something
     assert prediction.grid.shape[0] == frames
     assert prediction.grid.dtype == np.float32
     assert prediction.latent.shape == (64,)
@@ -89,6 +91,22 @@ def test_identical_black_and_white_frames_are_harmless(predictor, levels):
     prediction = predictor.predict(images)
     assert np.isfinite(prediction.grid).all()
     assert np.isfinite(predictor.bake(prediction.latent, 5)).all()
+
+
+@pytest.mark.parametrize("extra", ["black", "near black", "white", "again", "black and white"])
+def test_frames_that_show_nothing_have_no_weight_and_change_nothing(predictor, extra):
+    images = synthesise_bracket(96, 64, (-3, 0, 3)).exposures
+    black, white = np.zeros_like(images[0]), np.full_like(images[0], 255)
+    noise = np.random.default_rng(0).integers(0, 3, images[0].shape).astype(np.uint8)
+    added = {
+        "black": [black], "near black": [noise], "white": [white], "again": [images[1]],
+        "black and white": [black, white],
+    }[extra]  # fmt: skip
+    plain, more = predictor.predict(images), predictor.predict([*images, *added])
+    weighted = more.grid[more.grid.any(axis=(1, 2, 3))]
+    assert np.array_equal(weighted, plain.grid)
+    assert np.array_equal(more.latent, plain.latent)
+    assert len(more.grid) == len(images) + len(added)
 
 
 @pytest.mark.parametrize("size", [2, 3, 33, 129])
