@@ -14,7 +14,7 @@ from models.reference import luma_of, merge, slice_weights
 SPLAT_MAPS = 4
 PRIOR_MAPS = 2
 STATISTICS = 5
-PRIOR_SHRINK = 4  # the priors are computed on thumbnails reduced by this
+SHRINK = 4  # of the thumbnails, for the priors and for what the weights merge
 
 
 def luma_tents(values: Tensor, bins: int) -> Tensor:
@@ -25,24 +25,23 @@ def luma_tents(values: Tensor, bins: int) -> Tensor:
 
 
 class Priors(NamedTuple):
-    """Classical answers at thumbnail size / PRIOR_SHRINK."""
+    """Classical answers at thumbnail size / SHRINK."""
 
     picture: Tensor  # [B, 3, H, W] in [0, 1]
     weights: Tensor  # [B, K, H, W], Σ over K = 1
 
 
 @torch.no_grad()
-def priors_of(thumbs: Tensor) -> Priors:
-    """Mean of exposure fusion and tone-mapped radiance of thumbs [B, K, 3, S, S]; the fusion's weights."""
-    small = shrunk(thumbs, PRIOR_SHRINK)
+def priors_of(small: Tensor) -> Priors:
+    """Mean of exposure fusion and tone-mapped radiance of frames [B, K, 3, H, W]; the fusion's weights."""
     weights = priors.fusion_weights(small)
     fused = priors.exposure_fusion(small, weights).clamp(0, 1)
     return Priors((fused + priors.tone_mapped(priors.merged_radiance(small))) / 2, weights)
 
 
-def shrunk(thumbs: Tensor, factor: int) -> Tensor:
-    """Means of factor × factor pixels of [B, K, 3, S, S]."""
-    small = F.avg_pool2d(thumbs.flatten(0, 1), factor)
+def shrunk(thumbs: Tensor) -> Tensor:
+    """Means of SHRINK × SHRINK pixels of [B, K, 3, S, S]."""
+    small = F.avg_pool2d(thumbs.flatten(0, 1), SHRINK)
     return small.reshape(*thumbs.shape[:2], *small.shape[1:])
 
 
@@ -119,7 +118,8 @@ class Student(nn.Module):
         frames = thumbs.flatten(0, 1)
         x = F.silu(self.down(F.silu(self.stem(2 * frames - 1))))
         x = F.adaptive_avg_pool2d(x, (config.grid_rows, config.grid_cols))
-        known = priors_of(thumbs) if config.priors else None
+        small = shrunk(thumbs)
+        known = priors_of(small) if config.priors else None
         x = self.embed(torch.cat((x, splat(thumbs, known, config).flatten(0, 1)), 1))
         x = x.reshape(*thumbs.shape[:2], *x.shape[1:])
         for block in self.blocks:
@@ -127,7 +127,7 @@ class Student(nn.Module):
         logits = self.head(x.flatten(0, 1)).reshape(*x.shape[:2], config.luma_bins, *x.shape[3:])
         bound = config.log_weight_range if config.weight_grid else 0
         grid = torch.exp(bound * torch.tanh(logits / config.log_weight_range))
-        return grid, self.latent(seen_of(x, merged(thumbs, grid), known, config))
+        return grid, self.latent(seen_of(x, merged(small, grid), known, config))
 
 
 def splat_channels(config: StudentConfig) -> int:
@@ -153,9 +153,8 @@ def seen_length(config: StudentConfig) -> int:
     return 3 * config.width + (2 if config.priors else 1) * (config.merged_bins + STATISTICS)
 
 
-def merged(thumbs: Tensor, grid: Tensor) -> Tensor:
-    """Eq. (2) on thumbs [B, K, 3, S, S] reduced to a quarter: [B, 3, S/4, S/4]."""
-    small = shrunk(thumbs, 4)
+def merged(small: Tensor, grid: Tensor) -> Tensor:
+    """Eq. (2) on frames [B, K, 3, H, W]: [B, 3, H, W]."""
     return merge(small, slice_weights(grid, luma_of(small)))
 
 

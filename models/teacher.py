@@ -22,6 +22,7 @@ from models.student import (
     priors_of,
     seen_length,
     seen_of,
+    shrunk,
     splat,
     splat_channels,
 )
@@ -93,14 +94,15 @@ class Teacher(nn.Module):
     def forward(self, thumbs: Tensor, lut_size: int) -> Belief:
         """Thumbs [B, K, 3, S, S] float32 in [0, 1]; S is the teacher's."""
         shape, bases = self.shape, self.config.bases
-        known = priors_of(thumbs) if shape.priors else None
+        small = shrunk(thumbs)
+        known = priors_of(small) if shape.priors else None
         x = self._features(thumbs, splat(thumbs, known, shape))
         raw = self.head(x.flatten(0, 1)).reshape(*x.shape[:2], 2 * bases + 1, shape.luma_bins, *x.shape[3:])
         raw_means, raw_variances, raw_scale = raw.split((bases, bases, 1), 2)
         bound = shape.log_weight_range if shape.weight_grid else 0
         log_weights = bound * torch.tanh(raw_means / shape.log_weight_range)
         log_grid = fused_bases(log_weights, raw_variances, raw_scale[:, :, 0], GRID_VARIANCE, 2)
-        seen = seen_of(x, merged(thumbs, log_grid.mean.exp()), known, shape)
+        seen = seen_of(x, merged(small, log_grid.mean.exp()), known, shape)
         return Belief(log_grid, self._lut(self.latent(seen), lut_size))
 
     def _lut(self, latents: Tensor, size: int) -> Gaussian:
