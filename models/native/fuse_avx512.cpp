@@ -1,11 +1,176 @@
-// Sixteen lanes: AVX-512 F, BW, DQ and VL merge the exposures; the LUT gathers stay 256 bits wide, where
-// joining 128-bit nodes is cheapest. Compiled for them; path_available() keeps other machines away.
+// Sixteen lanes: AVX-512 F, BW, DQ, VL, VBMI and VNNI, as of Ice Lake and Zen 4. Compiled for them; path_available()
+// keeps other machines away.
+//
+// Note [quarters]. A register has four quarters of 128 bits, in which a node of the LUT fits. Of sixteen pixels, A are the
+//   first four, then B, C and D. A register looks two pixels up at once, one of A and one of B (or C and D):
+//   its quarters are [A below | A above | B below | B above], below and above being the two ends of a cell along green at
+//   8 bits, along red at 16. So one shuffle within quarters gives both pixels their shares.
+#include <type_traits>
+
 #include "fuse_simd.h"
 
 namespace lutfuse {
 namespace {
 
+// A table of the lanes' sources.
+template <class Lane, int lanes>
+struct alignas(64) Where {
+  Lane lane[lanes];
+  __m512i load() const { return _mm512_load_si512(lane); }
+};
+
+// Two pairs of nodes, `first` and `second` bytes from `from`, one to each half.
+LUTFUSE_INLINE __m512i two_pairs(const char* from, int64_t first, int64_t second) {
+  const auto pair = [&](int64_t at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + at)); };
+  return _mm512_inserti64x4(_mm512_castsi256_si512(pair(first)), pair(second), 1);
+}
+// Lane i of each quarter, to all of it.
+template <int i>
+LUTFUSE_INLINE __m512i everywhere(__m512i a) {
+  return _mm512_shuffle_epi32(a, static_cast<_MM_PERM_ENUM>(i * 0x55));
+}
+// 48 bytes.
+LUTFUSE_INLINE void store_pixels(void* out, __m512i pixels) {
+  auto* to = static_cast<char*>(out);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256(pixels));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 32), _mm512_extracti32x4_epi32(pixels, 2));
+}
+
+// ---- 8 bits
+
+struct LevelTaps {
+  alignas(64) int node[kChunk];           // bytes from the LUT's first node
+  alignas(64) int shares[2][2 * kChunk];  // per blue end: A and B as in Note [quarters], then C and D
+
+  // Words in the order [A C | A C | B D | B D]: twice, for both ends along green.
+  static LUTFUSE_INLINE __m512i twice(__m512i levels) {
+#define PIXELS(a) 4 * (a), 4 * (a) + 1, 4 * (a) + 4, 4 * (a) + 5, 4 * (a) + 8, 4 * (a) + 9, 4 * (a) + 12, 4 * (a) + 13
+    static constexpr Where<uint8_t, 64> kTwice{{PIXELS(0), PIXELS(8), PIXELS(0), PIXELS(8),  //
+                                                PIXELS(4), PIXELS(12), PIXELS(4), PIXELS(12)}};
+#undef PIXELS
+    return _mm512_permutexvar_epi8(kTwice.load(), levels);
+  }
+
+  template <class F>
+  LUTFUSE_INLINE void find(const Sum<F>& sum, const Scales<uint8_t>& s, int slot) {
+    const F scale = divided(F(s.to_lut), sum.weight);
+    const __m512i intervals = _mm512_set1_epi16(static_cast<short>(s.lut_size - 1));
+    const __m512i r = twice(level16(sum.red, scale).v), g = twice(level16(sum.green, scale).v), b = twice(level16(sum.blue, scale).v);
+    const auto knot = [&](__m512i level) { return _mm512_mulhi_epu16(level, intervals); };
+    const auto fraction = [&](__m512i level) { return _mm512_mullo_epi16(level, intervals); };
+    const __m512i n = _mm512_set1_epi16(static_cast<short>(s.lut_size));
+    const __m512i line = _mm512_add_epi16(_mm512_mullo_epi16(knot(b), n), knot(r));
+    static constexpr Where<uint16_t, 32> kPairs{{0, 32, 1, 33, 2, 34, 3, 35, 16, 48, 17, 49, 18, 50, 19, 51,  //
+                                                 4, 36, 5, 37, 6, 38, 7, 39, 20, 52, 21, 53, 22, 54, 23, 55}};
+    const __m512i pairs = _mm512_permutex2var_epi16(line, kPairs.load(), knot(g));
+    const __m512i bytes = _mm512_set1_epi32(s.lut_size << 4 | 1 << 20);  // of a green line, of a node
+    _mm512_storeu_si512(node + slot, _mm512_madd_epi16(pairs, bytes));
+
+    // As split() does it three times; kOne leaves a shift of the first.
+    const __m512i above = _mm512_srli_epi16(fraction(g), 16 - kShareBits);
+    const __m512i green = _mm512_mask_sub_epi16(above, 0x00ff00ff, _mm512_set1_epi16(kOne), above);
+    const __m512i second = _mm512_mulhi_epu16(fraction(b), green), first = _mm512_sub_epi16(green, second);
+    share_out(first, fraction(r), shares[0] + 2 * slot);
+    share_out(second, fraction(r), shares[1] + 2 * slot);
+  }
+  static LUTFUSE_INLINE void share_out(__m512i blue, __m512i red_fraction, int* shares) {
+    const __m512i above = _mm512_mulhi_epu16(red_fraction, blue), below = _mm512_sub_epi16(blue, above);
+    _mm512_storeu_si512(shares, _mm512_unpacklo_epi16(below, above));
+    _mm512_storeu_si512(shares + 16, _mm512_unpackhi_epi16(below, above));
+  }
+};
+
+// A_i and B_i, the ends along green not yet added.
+template <int i>
+LUTFUSE_INLINE __m512i look_up_two(const char* lut, int64_t next_blue, const int* nodes, __m512i first, __m512i second) {
+  const auto part = [&](const char* from, __m512i shares) {
+    return _mm512_madd_epi16(two_pairs(from, nodes[i], nodes[i + 4]), everywhere<i>(shares));
+  };
+  return _mm512_add_epi32(part(lut, first), part(lut + next_blue, second));
+}
+// [A_i | A_j | B_i | B_j]
+template <int i, int j>
+LUTFUSE_INLINE __m512i look_up_four(const char* lut, int64_t next_blue, const int* nodes, __m512i first, __m512i second) {
+  const __m512i x = look_up_two<i>(lut, next_blue, nodes, first, second);
+  const __m512i y = look_up_two<j>(lut, next_blue, nodes, first, second);
+  static constexpr Where<int64_t, 8> kCrossed{{2, 3, 8, 9, 6, 7, 12, 13}};
+  const __m512i sum = _mm512_add_epi32(_mm512_mask_blend_epi64(0xcc, x, y), _mm512_permutex2var_epi64(x, kCrossed.load(), y));
+  return _mm512_srli_epi32(sum, kShareBits + kNodeBits);
+}
+// Words: [A0 A2 | A1 A3 | B0 B2 | B1 B3]
+LUTFUSE_INLINE __m512i look_up_eight(const char* lut, int64_t next_blue, const int* nodes, const int* first, const int* second) {
+  const __m512i of_first = _mm512_loadu_si512(first), of_second = _mm512_loadu_si512(second);
+  return _mm512_packs_epi32(look_up_four<0, 1>(lut, next_blue, nodes, of_first, of_second),
+                            look_up_four<2, 3>(lut, next_blue, nodes, of_first, of_second));
+}
+LUTFUSE_INLINE void look_up_chunk(const Plan<uint8_t>& plan, const LevelTaps& taps, int n, uint8_t* __restrict out) {
+  const auto* lut = reinterpret_cast<const char*>(plan.lut);
+  const int64_t next_blue = static_cast<int64_t>(plan.job.lut_size) * plan.job.lut_size * sizeof(Node<uint8_t>);
+#define PIXEL(at) at, at + 1, at + 2  // the fourth byte is padding
+  static constexpr Where<uint8_t, 64> kInOrder{{PIXEL(0), PIXEL(16), PIXEL(4), PIXEL(20), PIXEL(32), PIXEL(48), PIXEL(36), PIXEL(52),
+                                                PIXEL(8), PIXEL(24), PIXEL(12), PIXEL(28), PIXEL(40), PIXEL(56), PIXEL(44), PIXEL(60)}};
+#undef PIXEL
+  for (int i = 0; i < n; i += kLanes) {
+    const int *nodes = taps.node + i, *first = taps.shares[0] + 2 * i, *second = taps.shares[1] + 2 * i;
+    const __m512i bytes = _mm512_packus_epi16(look_up_eight(lut, next_blue, nodes, first, second),
+                                              look_up_eight(lut, next_blue, nodes + 8, first + 16, second + 16));
+    store_pixels(out + 3 * i, _mm512_permutexvar_epi8(kInOrder.load(), bytes));
+  }
+}
+
+// ---- 16 bits
+
+struct Fractions {
+  __m512 red;          // of A and B
+  __m512i green, blue;  // [A | A | B | B]
+};
+
+// A_i and B_i, the ends along red not yet mixed.
+template <int i>
+LUTFUSE_INLINE __m512 look_up_two(const char* lut, int64_t n, const int* nodes, const Fractions& fractions) {
+  const auto ends = [&](int64_t next) { return _mm512_castsi512_ps(two_pairs(lut + next * sizeof(Node<uint16_t>), nodes[i], nodes[i + 4])); };
+  const auto mix = [](__m512 a, __m512 b, __m512 t) { return _mm512_fmadd_ps(t, _mm512_sub_ps(b, a), a); };
+  const __m512 green = _mm512_castsi512_ps(everywhere<i>(fractions.green));
+  const __m512 below = mix(ends(0), ends(n), green), above = mix(ends(n * n), ends(n * n + n), green);
+  return mix(below, above, _mm512_castsi512_ps(everywhere<i>(fractions.blue)));
+}
+// [A_i | B_i | A_j | B_j]
+template <int i, int j>
+LUTFUSE_INLINE __m512i look_up_four(const char* lut, int64_t n, const int* nodes, const Fractions& fractions) {
+  const __m512 x = look_up_two<i>(lut, n, nodes, fractions), y = look_up_two<j>(lut, n, nodes, fractions);
+  const __m512 below = _mm512_shuffle_f32x4(x, y, 0x88), above = _mm512_shuffle_f32x4(x, y, 0xdd);
+  static constexpr Where<int, 16> kReds{{i, i, i, i, i + 4, i + 4, i + 4, i + 4, j, j, j, j, j + 4, j + 4, j + 4, j + 4}};
+  const __m512 red = _mm512_permutexvar_ps(kReds.load(), fractions.red);
+  return _mm512_cvttps_epi32(_mm512_fmadd_ps(red, _mm512_sub_ps(above, below), below));
+}
+LUTFUSE_INLINE void look_up_eight(const char* lut, int64_t n, const int* nodes, const Fractions& fractions, uint16_t* out) {
+  // Words: [A0 A2 | B0 B2 | A1 A3 | B1 B3]
+  const __m512i words = _mm512_packus_epi32(look_up_four<0, 1>(lut, n, nodes, fractions), look_up_four<2, 3>(lut, n, nodes, fractions));
+#define PIXEL(at) at, at + 1, at + 2  // the fourth word is padding
+  static constexpr Where<uint16_t, 32> kInOrder{{PIXEL(0), PIXEL(16), PIXEL(4), PIXEL(20), PIXEL(8), PIXEL(24), PIXEL(12), PIXEL(28)}};
+#undef PIXEL
+  store_pixels(out, _mm512_permutexvar_epi16(kInOrder.load(), words));
+}
+template <class Taps>
+LUTFUSE_INLINE void look_up_chunk(const Plan<uint16_t>& plan, const Taps& taps, int n, uint16_t* __restrict out) {
+  const auto* lut = reinterpret_cast<const char*>(plan.lut);
+  const int64_t size = plan.job.lut_size;
+  for (int i = 0; i < n; i += kLanes) {
+    const __m512 red = _mm512_loadu_ps(taps.red + i);
+    const __m512i green = _mm512_loadu_si512(taps.green + i), blue = _mm512_loadu_si512(taps.blue + i);
+    look_up_eight(lut, size, taps.node + i, {red, _mm512_shuffle_i32x4(green, green, 0x50), _mm512_shuffle_i32x4(blue, blue, 0x50)},
+                  out + 3 * i);
+    look_up_eight(lut, size, taps.node + i + 8,
+                  {_mm512_shuffle_f32x4(red, red, 0xee), _mm512_shuffle_i32x4(green, green, 0xfa), _mm512_shuffle_i32x4(blue, blue, 0xfa)},
+                  out + 3 * i + 24);
+  }
+}
+
+// ---- lanes
+
 struct Avx512 {
+  static constexpr int kTogether = 2;
+
   struct F {
     __m512 v;
     F() = default;
@@ -30,60 +195,49 @@ struct Avx512 {
     friend LUTFUSE_INLINE I operator<<(I a, int bits) { return _mm512_slli_epi32(a.v, bits); }
     friend LUTFUSE_INLINE I operator>>(I a, int bits) { return _mm512_srli_epi32(a.v, bits); }
     friend LUTFUSE_INLINE I smaller(I a, I b) { return _mm512_min_epi32(a.v, b.v); }
-    friend LUTFUSE_INLINE I product16(I a, I b) { return _mm512_madd_epi16(a.v, b.v); }
+    friend LUTFUSE_INLINE I dot16(I a, I b) { return _mm512_madd_epi16(a.v, b.v); }
   };
 
   friend LUTFUSE_INLINE I truncated(F a) { return _mm512_cvttps_epi32(a.v); }
   friend LUTFUSE_INLINE F widened(I a) { return _mm512_cvtepi32_ps(a.v); }
-
   friend LUTFUSE_INLINE I bits_of(F a) { return _mm512_castps_si512(a.v); }
-  static LUTFUSE_INLINE __m256i narrowed(I a) {
-    const __m512i low = _mm512_and_si512(a.v, _mm512_set1_epi32(0xffff));
-    return _mm256_packus_epi32(_mm512_castsi512_si256(low), _mm512_extracti64x4_epi64(low, 1));
-  }
 
   static LUTFUSE_INLINE F load(const float* from) { return _mm512_loadu_ps(from); }
   static LUTFUSE_INLINE void store(float* to, F lanes) { _mm512_storeu_ps(to, lanes.v); }
   static LUTFUSE_INLINE void store(int* to, I lanes) { _mm512_storeu_si512(to, lanes.v); }
 
-  // 48 bytes: twelve to each 128-bit quarter, of which each pixel's lane gets four; -1: zero.
-  static LUTFUSE_INLINE __m512i quarters(const uint8_t* pixels) {
-    const __m512i spread = _mm512_setr_epi32(0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
-    return _mm512_permutexvar_epi32(spread, _mm512_maskz_loadu_epi32(0x0fff, pixels));
+  // 48 bytes: to each pixel's lane `count` of its three, from the `first` on.
+  template <int first, int count>
+  static LUTFUSE_INLINE I picked(const uint8_t* pixels) {
+    static constexpr Where<uint8_t, 64> kWhere = [] {
+      Where<uint8_t, 64> where{};
+      for (int i = 0; i < 64; ++i) where.lane[i] = static_cast<uint8_t>(i / 4 * 3 + first + i % 4 % count);
+      return where;
+    }();
+    constexpr __mmask64 used = count == 3 ? 0x7777777777777777 : 0x1111111111111111;
+    return _mm512_maskz_permutexvar_epi8(used, kWhere.load(), _mm512_maskz_loadu_epi32(0x0fff, pixels));
   }
-  static LUTFUSE_INLINE I picked(__m512i bytes, __m128i which) {
-    return _mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(which));
-  }
-  static constexpr char no = -1;
-
   static LUTFUSE_INLINE void load(const uint8_t* pixels, F& red, F& green, F& blue) {
-    const __m512i bytes = quarters(pixels);
-    red = widened(picked(bytes, _mm_setr_epi8(0, no, no, no, 3, no, no, no, 6, no, no, no, 9, no, no, no)));
-    green = widened(picked(bytes, _mm_setr_epi8(1, no, no, no, 4, no, no, no, 7, no, no, no, 10, no, no, no)));
-    blue = widened(picked(bytes, _mm_setr_epi8(2, no, no, no, 5, no, no, no, 8, no, no, no, 11, no, no, no)));
+    red = widened(picked<0, 1>(pixels));
+    green = widened(picked<1, 1>(pixels));
+    blue = widened(picked<2, 1>(pixels));
   }
-
-  // Coefficients have more than 16 bits: an upper part and eleven bits, multiplied one after the other.
   static LUTFUSE_INLINE I luma(const uint8_t* pixels, const Luma<uint8_t>& luma) {
-    const __m512i bytes = quarters(pixels);
-    const I red_green = picked(bytes, _mm_setr_epi8(0, no, 1, no, 3, no, 4, no, 6, no, 7, no, 9, no, 10, no));
-    const I only_blue = picked(bytes, _mm_setr_epi8(2, no, no, no, 5, no, no, no, 8, no, no, no, 11, no, no, no));
-    constexpr int low = 2047;
-    const I upper = product16(red_green, I(luma.red >> 11 | luma.green >> 11 << 16)) + product16(only_blue, I(luma.blue >> 11));
-    const I lower =
-        product16(red_green, I((luma.red & low) | (luma.green & low) << 16)) + product16(only_blue, I(luma.blue & low));
-    return (upper << 11) + lower;
+    const I rgb = picked<0, 3>(pixels);
+    // Side by side: that is faster than one sum after the other.
+    const auto dot = [&](int digit) { return I(_mm512_dpbusd_epi32(I(0).v, rgb.v, I(luma.digits[digit]).v)); };
+    return (dot(2) << 16) + ((dot(1) << 8) + dot(0));
   }
 
   // 96 bytes: 48 words, every third of which is a channel's.
   static LUTFUSE_INLINE void load(const uint16_t* pixels, F& red, F& green, F& blue) {
+    static constexpr Where<uint16_t, 32> kEveryThird[3] = {
+        {{0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 42, 45}},
+        {{1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34, 37, 40, 43, 46}},
+        {{2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 32, 35, 38, 41, 44, 47}}};
     const __m512i early = _mm512_loadu_si512(pixels), late = _mm512_maskz_loadu_epi32(0x00ff, pixels + 32);
-    alignas(64) static constexpr uint16_t kEveryThird[3][32] = {
-        {0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 42, 45},
-        {1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34, 37, 40, 43, 46},
-        {2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 32, 35, 38, 41, 44, 47}};
-    const auto channel = [&](const uint16_t* where) __attribute__((always_inline)) {
-      const __m512i words = _mm512_permutex2var_epi16(early, _mm512_load_si512(where), late);
+    const auto channel = [&](const Where<uint16_t, 32>& where) __attribute__((always_inline)) {
+      const __m512i words = _mm512_permutex2var_epi16(early, where.load(), late);
       return F(_mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(words))));
     };
     red = channel(kEveryThird[0]);
@@ -96,15 +250,23 @@ struct Avx512 {
     static_assert(pitch == 16, "one register holds all knots");
     return _mm512_permutexvar_ps(knot.v, _mm512_loadu_ps(table));
   }
+
+  template <class T>
+  using Taps = std::conditional_t<sizeof(T) == 1, LevelTaps, DeepTaps<Avx512>>;
+
+  template <class T>
+  static LUTFUSE_INLINE void look_up(const Plan<T>& plan, const Taps<T>& taps, int n, T* out) {
+    look_up_chunk(plan, taps, n, out);
+  }
 };
 
 }  // namespace
 
 template <class T>
-void fuse_rows_avx512(const Plan<T>& plan, int first, int last, float* scratch) {
-  fuse_rows_of<Avx512, 16>(plan, first, last, scratch);
+Functions<T> functions_avx512() {
+  return {pack<T>, fuse_rows_of<Avx512, 16, T>};
 }
-template void fuse_rows_avx512(const Plan<uint8_t>&, int, int, float*);
-template void fuse_rows_avx512(const Plan<uint16_t>&, int, int, float*);
+template Functions<uint8_t> functions_avx512();
+template Functions<uint16_t> functions_avx512();
 
 }  // namespace lutfuse

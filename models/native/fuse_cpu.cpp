@@ -1,4 +1,5 @@
 // The CPU's side: prepare what all rows share, choose the path, share the rows among threads.
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <memory>
@@ -21,6 +22,8 @@ struct FreeDeleter {
 };
 template <class T>
 using Buffer = std::unique_ptr<T[], FreeDeleter>;
+
+constexpr int kAligned = 16;  // floats in a cache line
 
 template <class T>
 Buffer<T> allocate(size_t count) {  // not initialised, 64-byte aligned
@@ -51,34 +54,11 @@ Buffer<float> transposed_grid(const Job<T>& job, int pitch) {
   return grid;
 }
 
-// As pack_node does it, but each value is converted once, in a loop that vectorises.
-void pack_lut(const float* lut, int n, Node<uint8_t>* nodes) {
-  using Eight = int16_t __attribute__((vector_size(16)));
-  const int line = 3 * n, plane = n * line;
-  const auto levels = allocate<int16_t>(plane + 8);
-  for (int i = plane; i < plane + 8; ++i) levels[i] = 0;  // the last node's upper end and padding, which get no share
-  for (int blue = 0; blue < n; ++blue, lut += plane) {
-    for (int i = 0; i < plane; ++i) levels[i] = Node<uint8_t>::packed(lut[i]);
-    for (int red = 0; red < n; ++red) {
-      for (int green = 0; green < n; ++green, ++nodes) {
-        const int16_t* from = levels.get() + green * line + 3 * red;
-        Eight here, next;
-        std::memcpy(&here, from, sizeof here);
-        std::memcpy(&next, from + 3, sizeof next);
-        const Eight ends = __builtin_shufflevector(here, next, 0, 8, 1, 9, 2, 10, 3, 11);
-        std::memcpy(nodes, &ends, sizeof ends);
-      }
-    }
-  }
-}
-void pack_lut(const float* lut, int n, Node<uint16_t>* nodes) {
-  for (int i = 0; i < n * n * n; ++i) pack_node(lut, i, n, nodes[i]);
-}
-
 template <class T>
-Buffer<Node<T>> packed_lut(const float* lut, int n) {
-  auto nodes = allocate<Node<T>>(static_cast<size_t>(n) * n * n);
-  pack_lut(lut, n, nodes.get());
+Buffer<Node<T>> packed_lut(const Job<T>& job, const Functions<T>& functions) {
+  const size_t n = job.lut_size;
+  auto nodes = allocate<Node<T>>(n * n * n);
+  functions.pack(job.lut, job.lut_size, allocate<int16_t>(3 * n * n + 8).get(), nodes.get());
   return nodes;
 }
 
@@ -88,10 +68,15 @@ std::vector<Position> positions_of(int pixels, int cells) {
   return positions;
 }
 
-std::vector<Run> runs_of(const std::vector<Position>& columns) {
+// `fractions` has room for the columns and for what aligns each run's.
+std::vector<Run> runs_of(const std::vector<Position>& columns, float* fractions) {
   std::vector<Run> runs;
   for (int x = 0; x < static_cast<int>(columns.size()); ++x) {
-    if (runs.empty() || runs.back().cell != columns[x].cell) runs.push_back({x, x, columns[x].cell});
+    if (runs.empty() || runs.back().cell != columns[x].cell) {
+      if (!runs.empty()) fractions += (runs.back().end - runs.back().begin + kAligned - 1) / kAligned * kAligned;
+      runs.push_back({x, x, columns[x].cell, fractions});
+    }
+    fractions[x - runs.back().begin] = columns[x].fraction;
     runs.back().end = x + 1;
   }
   return runs;
@@ -106,7 +91,7 @@ void fuse_rows_scalar(const Plan<T>& plan, int first, int last, float* scratch) 
     build_row_table<16>(plan, y, scratch, scratch + plan.patches * patch_floats);
     for (int r = 0; r < plan.n_runs; ++r) {
       const Run& run = plan.runs[r];
-      for (int x = run.begin; x < run.end; ++x) fuse_pixel(plan, scratch + run.cell * patch_floats, y, x);
+      for (int x = run.begin; x < run.end; ++x) fuse_pixel(plan, scratch + run.cell * patch_floats, run, y, x);
     }
   }
 }
@@ -134,7 +119,7 @@ void fuse_tiles_of(const TilePlan<T>& plan) {
 template <class T>
 void fuse_tiles(const Job<T>& job) {
   const auto grid = transposed_grid(job, job.knots);
-  const auto lut = packed_lut<T>(job.lut, job.lut_size);
+  const auto lut = packed_lut(job, functions_portable<T>());
   const auto rows = positions_of(job.height, job.grid_height);
   std::vector<Columns> columns((job.width + kTile - 1) / kTile);
   for (size_t x = 0; x < kTile * columns.size(); ++x) {
@@ -151,29 +136,33 @@ void fuse_tiles(const Job<T>& job) {
 // ---- choosing and running
 
 template <class T>
-RowFunction<T> rows_of(Path path) {
+Functions<T> functions_of(Path path) {
   switch (path) {
 #if defined(LUTFUSE_X86)
-    case Path::avx512: return fuse_rows_avx512<T>;
-    case Path::avx2: return fuse_rows_avx2<T>;
+    case Path::avx512: return functions_avx512<T>();
+    case Path::avx2: return functions_avx2<T>();
 #endif
-    case Path::scalar: return fuse_rows_scalar<T>;
-    default: return fuse_rows_portable<T>;
+    case Path::scalar: return {functions_portable<T>().pack, fuse_rows_scalar<T>};
+    default: return functions_portable<T>();
   }
 }
 
-// Rows are handed out in steps: small enough to even out a busy core, large enough to keep prefetchers going.
+// Each thread takes its share of half of what is left: long stretches, which keep prefetchers going, and at the end short
+// ones, which even out a busy core.
 template <class T>
-void run_rows(const Plan<T>& plan, RowFunction<T> rows, int threads) {
+void run_rows(const Plan<T>& plan, const Functions<T>& functions, int threads) {
   constexpr int kStep = 16;
   const int height = plan.job.height;
   threads = smaller(threads, (height + kStep - 1) / kStep);
-  const size_t floats = (row_scratch_floats(plan) + 15) / 16 * 16;  // no two threads share a cache line
+  const size_t floats = (row_scratch_floats(plan) + kAligned - 1) / kAligned * kAligned;  // no two threads share a cache line
   const auto scratch = allocate<float>(floats * threads);
   std::atomic<int> next{0};
   const auto work = [&](int worker) {
-    for (int y; (y = next.fetch_add(kStep)) < height;) {
-      rows(plan, y, smaller(y + kStep, height), scratch.get() + worker * floats);
+    for (int y = next; y < height;) {
+      const int end = smaller(height, y + std::max(kStep, (height - y) / (2 * threads)));
+      if (!next.compare_exchange_weak(y, end)) continue;  // another thread was faster: y is where it left off
+      functions.fuse_rows(plan, y, end, scratch.get() + worker * floats);
+      y = next;
     }
   };
   std::vector<std::thread> pool;
@@ -192,9 +181,10 @@ void run_rows(const Plan<T>& plan, RowFunction<T> rows, int threads) {
 bool path_available(Path path) {
   switch (path) {
 #if defined(LUTFUSE_X86)
-    case Path::avx512:
+    case Path::avx512:  // as of Ice Lake and Zen 4
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && path_available(Path::avx2);
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+             __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") && path_available(Path::avx2);
     case Path::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else
     case Path::avx512:
@@ -217,15 +207,13 @@ void fuse_cpu(const Job<T>& job, int threads, Path path) {
   // Only AVX2 has registers of eight knots; all others look sixteen up at no extra cost.
   const int pitch = path == Path::avx2 && job.knots <= 8 ? 8 : 16;
   const auto grid = transposed_grid(job, pitch);
-  const auto lut = packed_lut<T>(job.lut, job.lut_size);
-  const auto columns = positions_of(job.width, job.grid_width);
-  const auto runs = runs_of(columns);
-  std::vector<float> fractions(columns.size());
-  for (size_t x = 0; x < columns.size(); ++x) fractions[x] = columns[x].fraction;
-  const Plan<T> plan{job,         scales_of(job),   pitch,       job.grid_width > 1 ? job.grid_width - 1 : 1,
-                     grid.get(),  fractions.data(), runs.data(), static_cast<int>(runs.size()),
-                     lut.get()};
-  run_rows(plan, rows_of<T>(path), threads);
+  const Functions<T> functions = functions_of<T>(path);
+  const auto lut = packed_lut(job, functions);
+  const auto fractions = allocate<float>(job.width + kAligned * static_cast<size_t>(job.grid_width));
+  const auto runs = runs_of(positions_of(job.width, job.grid_width), fractions.get());
+  const Plan<T> plan{job,        scales_of(job), pitch,      job.grid_width > 1 ? job.grid_width - 1 : 1,
+                     grid.get(), runs.data(),    static_cast<int>(runs.size()), lut.get()};
+  run_rows(plan, functions, threads);
 }
 template void fuse_cpu(const Job<uint8_t>&, int, Path);
 template void fuse_cpu(const Job<uint16_t>&, int, Path);

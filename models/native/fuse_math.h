@@ -3,23 +3,28 @@
 // F and I are float and int here; fuse_avx2.cpp and fuse_avx512.cpp bring vectors with the same operations.
 // Everything is spelled out (fma, truncation, integer shares that add up), so that no path can round differently.
 //
-// Note [8 bits]. Luma, LUT coordinates and shares are integers, which processors multiply sixteen at a time; weights and
-//   the merge are floats, as at 16 bits. A merged colour is rounded to 1/257 of a level, shares to 14 bits: with the
-//   last rounding 0.51 levels from exact arithmetic under a smooth LUT of 33, 0.7 under one of noise.
+// Note [8 bits]. Luma, LUT coordinates and shares are integers, the last two of 16 bits, which SIMD units multiply two to a
+//   lane; weights and the merge are floats, as at 16 bits. A merged colour is rounded to 1/257 of a level, shares to 14
+//   bits: with the last rounding 0.51 levels from exact arithmetic under a smooth LUT of 33, 0.75 under one of noise.
 #pragma once
 #include <cstdint>
 #include <cstring>
 
+#include "fuse.h"
+
 #if defined(__CUDACC__)
 #define LUTFUSE_INLINE __host__ __device__ __forceinline__
+#define LUTFUSE_UNROLL _Pragma("unroll")
 #else
 #define LUTFUSE_INLINE inline __attribute__((always_inline))
+#define LUTFUSE_UNROLL _Pragma("GCC unroll 9")
 #endif
 
 namespace lutfuse {
 
 constexpr float kMinWeight = 1e-8f;
 constexpr float kMaxWeight = 1048576.f;  // 2^20: nine weighted 16-bit pixels stay finite
+constexpr float kRoundsAt = 8388608.f;   // 2^23: a small number added to it is rounded, to an integer in the lower bits
 
 // ---- lane operations: what a vector type must offer too
 
@@ -41,7 +46,13 @@ static LUTFUSE_INLINE float larger(float a, float b) { return a > b ? a : b; }
 static LUTFUSE_INLINE float smaller(float a, float b) { return a < b ? a : b; }
 static LUTFUSE_INLINE int smaller(int a, int b) { return a < b ? a : b; }
 static LUTFUSE_INLINE int truncated(float a) { return static_cast<int>(a); }
-static LUTFUSE_INLINE float widened(int a) { return static_cast<float>(a); }
+static LUTFUSE_INLINE float widened(int a) {  // 0 <= a < 2^23
+#if defined(__CUDA_ARCH__)
+  return __int_as_float(a | __float_as_int(kRoundsAt)) - kRoundsAt;  // GPUs convert at a quarter of this speed
+#else
+  return static_cast<float>(a);
+#endif
+}
 static LUTFUSE_INLINE int bits_of(float a) {
 #if defined(__CUDA_ARCH__)
   return __float_as_int(a);
@@ -51,9 +62,10 @@ static LUTFUSE_INLINE int bits_of(float a) {
   return bits;
 #endif
 }
-static LUTFUSE_INLINE int product16(int a, int b) { return a * b; }            // factors of at most 15 bits
-static LUTFUSE_INLINE int low16(int a, int b) { return a * b & 0xffff; }       // halves of a product: what 16-bit
-static LUTFUSE_INLINE int high16(int a, int b) { return a * b >> 16; }         // lanes multiply; b below 2^15
+// The sum of the products of both halves, each of at most 15 bits.
+static LUTFUSE_INLINE int dot16(int a, int b) { return (a & 0xffff) * (b & 0xffff) + (a >> 16) * (b >> 16); }
+static LUTFUSE_INLINE int low16(int a, int b) { return a * b & 0xffff; }  // halves of a product: what 16-bit lanes
+static LUTFUSE_INLINE int high16(int a, int b) { return a * b >> 16; }    // multiply; b below 2^15
 
 // ---- positions in the grid
 
@@ -92,8 +104,12 @@ static LUTFUSE_INLINE float lerp(float a, float b, float t) { return fma(t, b - 
 
 // near/far: this column's and the next one's weight, each at a luma knot and the knot above it. `unit`, a power of two,
 // is that of the fraction between the two.
-static LUTFUSE_INLINE Patch<float> patch_of(float near, float near_up, float far, float far_up, float unit) {
-  return {near, far - near, (near_up - near) * unit, ((far_up - far) - (near_up - near)) * unit};
+template <class F>
+LUTFUSE_INLINE void make_patch(const F& near, const F& near_up, const F& far, const F& far_up, float unit, Patch<F>& patch) {
+  patch.value = near;
+  patch.column = far - near;
+  patch.luma = (near_up - near) * unit;
+  patch.both = ((far_up - far) - (near_up - near)) * unit;
 }
 
 template <class F>
@@ -107,6 +123,7 @@ struct Luma;
 template <>
 struct Luma<uint8_t> {  // from levels to 2^26ths of a luma knot, in integers; white lands just below the last knot
   int red, green, blue;
+  int digits[3];  // the same to the base of 256: of each digit red's, green's and blue's signed byte, lowest first
   static constexpr int bits = 26;
 };
 template <>
@@ -114,6 +131,26 @@ struct Luma<uint16_t> {
   float red, green, blue;  // from levels to knots
   int last_interval;       // D - 2
 };
+
+// The coefficients add up to less than 1 / 255 of all knots, so that no pixel reaches the last one.
+static LUTFUSE_INLINE Luma<uint8_t> luma_of(int knots, uint8_t) {
+  const double scale = (knots - 1) / 255.0 * (1 << Luma<uint8_t>::bits);
+  const int all = static_cast<int>(scale), red = static_cast<int>(0.299 * scale), green = static_cast<int>(0.587 * scale);
+  Luma<uint8_t> luma{red, green, all - red - green, {}};
+  const int channels[3] = {luma.red, luma.green, luma.blue};
+  for (int c = 0; c < 3; ++c) {
+    for (int rest = channels[c], i = 0; i < 3; ++i) {
+      const int digit = ((rest + 128) & 255) - 128;
+      luma.digits[i] |= (digit & 255) << 8 * c;
+      rest = (rest - digit) / 256;
+    }
+  }
+  return luma;
+}
+static LUTFUSE_INLINE Luma<uint16_t> luma_of(int knots, uint16_t) {
+  const double scale = (knots - 1) / 65535.0;
+  return {static_cast<float>(0.299 * scale), static_cast<float>(0.587 * scale), static_cast<float>(0.114 * scale), knots - 2};
+}
 
 // Fractions keep the unit they are found in; slopes over luma are scaled to it.
 template <class T>
@@ -160,11 +197,11 @@ LUTFUSE_INLINE void accumulate(Sum<F>& sum, F weight, F red, F green, F blue) {
 constexpr int kShareBits = 14, kOne = 1 << kShareBits;
 constexpr int kNodeBits = 7;  // a node holds level * 128, plus one half so that the final shift rounds
 
-// A merged level in 65535ths, in the lower 16 bits: adding 2^23 rounds to an integer. Roundings before that amount to
-// 20 * 2^-24 at most, less than the half that would take white beyond 65535.
+// A merged level in 65535ths, in the lower 16 bits. Roundings before amount to 20 * 2^-24 at most, less than the half that
+// would take white beyond 65535.
 template <class F>
 LUTFUSE_INLINE auto level16(F sum, F scale) {
-  return bits_of(fma(sum, scale, F(8388608.f)));
+  return bits_of(fma(sum, scale, F(kRoundsAt)));
 }
 
 // Coordinates and shares are 16-bit lanes: every value is below 2^16, every product is taken as halves. The product of
@@ -195,6 +232,11 @@ struct Scales {
   float to_lut;  // from levels to 65535ths at 8 bits, to LUT coordinates at 16
   int lut_size;  // N
 };
+template <class T>
+Scales<T> scales_of(const Job<T>& job) {
+  const float to_lut = sizeof(T) == 1 ? 257.f : static_cast<float>((job.lut_size - 1) / 65535.0);
+  return {luma_of(job.knots, T{}), to_lut, job.lut_size};
+}
 
 // Taps: where in the LUT a pixel lands.
 template <class T, class F = float, class I = int>
@@ -219,7 +261,7 @@ static LUTFUSE_INLINE void find_taps(const Sum<float>& sum, const Scales<uint8_t
   const float scale = divided(s.to_lut, sum.weight);
   const auto coordinate = [&](float of) { return coordinate_of(level16(of, scale) & 0xffff, s.lut_size - 1); };
   const Coordinate<int> red = coordinate(sum.red), green = coordinate(sum.green), blue = coordinate(sum.blue);
-  taps.node = product16(product16(blue.knot, s.lut_size) + red.knot, s.lut_size) + green.knot;
+  taps.node = (blue.knot * s.lut_size + red.knot) * s.lut_size + green.knot;
   const Split<int> greens = split(kOne, green.fraction);
   for (int g = 0; g < 2; ++g) {
     const Split<int> blues = split(g ? greens.above : greens.below, blue.fraction);
@@ -249,7 +291,7 @@ LUTFUSE_INLINE void find_taps(const Sum<F>& sum, const Scales<uint16_t>& s, Taps
   lut_coordinate(sum.red, scale, s.lut_size, red, taps.red);
   lut_coordinate(sum.green, scale, s.lut_size, green, taps.green);
   lut_coordinate(sum.blue, scale, s.lut_size, blue, taps.blue);
-  taps.node = product16(blue, I(s.lut_size * s.lut_size)) + product16(green, I(s.lut_size)) + red;
+  taps.node = dot16(blue, I(s.lut_size * s.lut_size)) + dot16(green, I(s.lut_size)) + red;
 }
 
 // ---- eq. 4: the packed LUT and one pixel's interpolation

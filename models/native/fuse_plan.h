@@ -1,13 +1,14 @@
-// What all rows of one call share, as plain pointers: files compiled for newer instruction sets include this
-// and must not instantiate library templates, which the linker could then pick for every machine.
+// What all rows of one call share, as plain pointers, and what each of the CPU's paths offers. Files compiled for newer
+// instruction sets include this and must not instantiate library templates, which the linker could then pick for every
+// machine.
 #pragma once
-#include "fuse.h"
 #include "fuse_math.h"
 
 namespace lutfuse {
 
 struct Run {  // columns [begin, end) between the same two grid cells
   int begin, end, cell;
+  const float* fractions;  // of its columns, on a cache line's boundary
 };
 
 template <class T>
@@ -17,37 +18,26 @@ struct Plan {
   int pitch;                    // luma knots per table row, padded with the last one: 8 or 16
   int patches;                  // max(Gw - 1, 1)
   const float* grid;            // [K][Gh][Gw][pitch], cleaned
-  const float* column_fraction;  // [W]
   const Run* runs;
   int n_runs;
   const Node<T>* lut;  // [N * N * N]
 };
 
-// The coefficients add up to less than 1 / 255 of all knots, so that no pixel reaches the last one.
-static LUTFUSE_INLINE Luma<uint8_t> luma_of(int knots, uint8_t) {
-  const double scale = (knots - 1) / 255.0 * (1 << Luma<uint8_t>::bits);
-  const int all = static_cast<int>(scale), red = static_cast<int>(0.299 * scale), green = static_cast<int>(0.587 * scale);
-  return {red, green, all - red - green};
-}
-static LUTFUSE_INLINE Luma<uint16_t> luma_of(int knots, uint16_t) {
-  const double scale = (knots - 1) / 65535.0;
-  return {static_cast<float>(0.299 * scale), static_cast<float>(0.587 * scale), static_cast<float>(0.114 * scale), knots - 2};
-}
-
-template <class T>
-Scales<T> scales_of(const Job<T>& job) {
-  const float to_lut = sizeof(T) == 1 ? 257.f : static_cast<float>((job.lut_size - 1) / 65535.0);
-  return {luma_of(job.knots, T{}), to_lut, job.lut_size};
-}
+template <int n>
+struct VectorOf {
+  typedef float Type __attribute__((vector_size(n * sizeof(float))));
+};
 
 // The patches of one image row, [patch][K][value | column | luma | both][pitch]: a SIMD lane picks its luma knot
-// out of `pitch` neighbours. `line` is scratch, [Gw][pitch].
+// out of `pitch` neighbours; there is none above the last, whose entry means nothing. `line` is scratch, [Gw + 1][pitch].
 template <int pitch, class T>
 LUTFUSE_INLINE void build_row_table(const Plan<T>& plan, int y, float* __restrict table, float* __restrict line) {
+  using Knots = typename VectorOf<pitch>::Type;
   const Job<T>& job = plan.job;
   const int cells = job.grid_width;
   const Position row = position_of(y, job.height, job.grid_height);
   const int next_row = smaller(row.cell + 1, job.grid_height - 1);
+  line[cells * pitch] = 0.f;
   for (int k = 0; k < job.exposures; ++k) {
     const float* here = plan.grid + (static_cast<int64_t>(k) * job.grid_height + row.cell) * cells * pitch;
     const float* next = plan.grid + (static_cast<int64_t>(k) * job.grid_height + next_row) * cells * pitch;
@@ -56,20 +46,21 @@ LUTFUSE_INLINE void build_row_table(const Plan<T>& plan, int y, float* __restric
       const float* near = line + p * pitch;
       const float* far = line + smaller(p + 1, cells - 1) * pitch;
       float* out = table + (static_cast<int64_t>(p) * job.exposures + k) * 4 * pitch;
-      for (int z = 0; z < pitch - 1; ++z) {
-        const Patch<float> patch = patch_of(near[z], near[z + 1], far[z], far[z + 1], kLumaUnit<T>);
-        out[z] = patch.value;
-        out[pitch + z] = patch.column;
-        out[2 * pitch + z] = patch.luma;
-        out[3 * pitch + z] = patch.both;
-      }
+      Knots at[4];
+      __builtin_memcpy(&at[0], near, sizeof(Knots));
+      __builtin_memcpy(&at[1], near + 1, sizeof(Knots));
+      __builtin_memcpy(&at[2], far, sizeof(Knots));
+      __builtin_memcpy(&at[3], far + 1, sizeof(Knots));
+      Patch<Knots> patch;
+      make_patch(at[0], at[1], at[2], at[3], kLumaUnit<T>, patch);
+      __builtin_memcpy(out, &patch, sizeof patch);
     }
   }
 }
 
-// One pixel, the plain way. `patch` is its run's part of the row table.
+// One pixel, the plain way. `patch` is the part of the row table that belongs to the pixel's run.
 template <class T>
-LUTFUSE_INLINE void fuse_pixel(const Plan<T>& plan, const float* patch, int y, int x) {
+LUTFUSE_INLINE void fuse_pixel(const Plan<T>& plan, const float* patch, const Run& run, int y, int x) {
   const Job<T>& job = plan.job;
   const int pitch = plan.pitch;
   Sum<float> sum;
@@ -80,7 +71,7 @@ LUTFUSE_INLINE void fuse_pixel(const Plan<T>& plan, const float* patch, int y, i
     luma_knot(pixel[0], pixel[1], pixel[2], plan.scales.luma, knot, fraction);
     const float* at = patch + k * 4 * pitch + knot;
     const Patch<float> weights{at[0], at[pitch], at[2 * pitch], at[3 * pitch]};
-    const float weight = sliced(weights, plan.column_fraction[x], fraction);
+    const float weight = sliced(weights, run.fractions[x - run.begin], fraction);
     accumulate(sum, weight, widened(pixel[0]), widened(pixel[1]), widened(pixel[2]));
   }
   Taps<T> taps;
@@ -91,22 +82,49 @@ LUTFUSE_INLINE void fuse_pixel(const Plan<T>& plan, const float* patch, int y, i
   for (int c = 0; c < 3; ++c) out[c] = static_cast<T>(rgb[c]);
 }
 
-// Fuses rows [first, last). `scratch` holds row_scratch_floats() floats, 64-byte aligned.
+// ---- a path of the CPU, in its own file, compiled for its own instruction set
+
+// As pack_node does it, but each value is converted once, in loops that vectorise. `levels`: scratch, 3 N^2 + 8.
+static LUTFUSE_INLINE void pack_nodes(const float* lut, int n, int16_t* levels, Node<uint8_t>* nodes) {
+  using Eight = int16_t __attribute__((vector_size(16)));
+  const int line = 3 * n, plane = n * line;
+  for (int i = plane; i < plane + 8; ++i) levels[i] = 0;  // the last node's upper end and padding, which get no share
+  for (int blue = 0; blue < n; ++blue, lut += plane) {
+    for (int i = 0; i < plane; ++i) levels[i] = Node<uint8_t>::packed(lut[i]);
+    for (int red = 0; red < n; ++red) {
+      for (int green = 0; green < n; ++green, ++nodes) {
+        const int16_t* from = levels + green * line + 3 * red;
+        Eight here, next;
+        __builtin_memcpy(&here, from, sizeof here);
+        __builtin_memcpy(&next, from + 3, sizeof next);
+        const Eight ends = __builtin_shufflevector(here, next, 0, 8, 1, 9, 2, 10, 3, 11);
+        __builtin_memcpy(nodes, &ends, sizeof ends);
+      }
+    }
+  }
+}
+static LUTFUSE_INLINE void pack_nodes(const float* lut, int n, int16_t*, Node<uint16_t>* nodes) {
+  for (int i = 0; i < n * n * n; ++i) pack_node(lut, i, n, nodes[i]);
+}
+
 template <class T>
-using RowFunction = void (*)(const Plan<T>& plan, int first, int last, float* scratch);
+struct Functions {
+  void (*pack)(const float* lut, int n, int16_t* levels, Node<T>* nodes);
+  // Fuses rows [first, last). `scratch` holds row_scratch_floats() floats, 64-byte aligned.
+  void (*fuse_rows)(const Plan<T>& plan, int first, int last, float* scratch);
+};
 
 template <class T>
 size_t row_scratch_floats(const Plan<T>& plan) {
   const size_t table = static_cast<size_t>(plan.patches) * plan.job.exposures * 4;
-  return (table + plan.job.grid_width) * plan.pitch;
+  return (table + plan.job.grid_width + 1) * plan.pitch;
 }
 
-// Each in its own file, compiled for its own instruction set.
 template <class T>
-void fuse_rows_portable(const Plan<T>& plan, int first, int last, float* scratch);
+Functions<T> functions_portable();
 template <class T>
-void fuse_rows_avx2(const Plan<T>& plan, int first, int last, float* scratch);
+Functions<T> functions_avx2();
 template <class T>
-void fuse_rows_avx512(const Plan<T>& plan, int first, int last, float* scratch);
+Functions<T> functions_avx512();
 
 }  // namespace lutfuse

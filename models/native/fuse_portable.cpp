@@ -105,7 +105,7 @@ LUTFUSE_INLINE void fuse_rows(const Plan<T>& plan, int first, int last, float* s
         const int64_t at = 3 * static_cast<int64_t>(x);
         for (int i = 0; i < n; ++i) chunk.sum_red[i] = chunk.sum_green[i] = chunk.sum_blue[i] = chunk.sum_weight[i] = 0.f;
         for (int k = 0; k < job.exposures; ++k) {
-          add_exposure(job.images[k] + y * job.image_strides[k] + at, patch + k * 4 * kPitch, plan.column_fraction + x,
+          add_exposure(job.images[k] + y * job.image_strides[k] + at, patch + k * 4 * kPitch, run.fractions + (x - run.begin),
                        plan.scales, n, chunk);
         }
         look_up(chunk, plan.scales, plan.lut, n, taps, job.out + y * job.out_stride + at);
@@ -133,14 +133,18 @@ void fuse_rows_fma(const Plan<T>& plan, int first, int last, float* scratch) {
 bool has_fma() { return true; }
 #endif
 
+template <class T>
+void pack(const float* lut, int n, int16_t* levels, Node<T>* nodes) {
+  pack_nodes(lut, n, levels, nodes);
+}
+
 }  // namespace
 
 template <class T>
-void fuse_rows_portable(const Plan<T>& plan, int first, int last, float* scratch) {
-  if (has_fma()) return fuse_rows_fma(plan, first, last, scratch);
-  fuse_rows_baseline(plan, first, last, scratch);
+Functions<T> functions_portable() {
+  return {pack<T>, has_fma() ? fuse_rows_fma<T> : fuse_rows_baseline<T>};
 }
-template void fuse_rows_portable(const Plan<uint8_t>&, int, int, float*);
-template void fuse_rows_portable(const Plan<uint16_t>&, int, int, float*);
+template Functions<uint8_t> functions_portable();
+template Functions<uint16_t> functions_portable();
 
 }  // namespace lutfuse
