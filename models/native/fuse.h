@@ -10,7 +10,7 @@
 // Note [odd values]. Grid values are clamped to [0, 2^20] and LUT values to [0, 1], NaN to 0, before use, and
 //   every sliced weight to at least 1e-8: where all weights vanish the exposures count alike. No value of
 //   any pixel, grid or LUT leads to an access out of bounds.
-// Note [same bytes]. Every path performs the operations of fuse_math.h in the same order, each rounded once
+// Note [same bytes]. Every path performs the operations of fuse_math.h and fuse_lut.h in the same order, each rounded once
 //   (fused multiply-adds are written out, contraction is off), so all paths return the same bytes.
 //
 // Callers check shapes, ranges, alignment and overlap before they come here (models/fusion.py).

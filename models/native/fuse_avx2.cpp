@@ -159,7 +159,8 @@ struct Avx2 {
     friend LUTFUSE_INLINE I operator<<(I x, int bits) { return {_mm256_slli_epi32(x.a, bits), _mm256_slli_epi32(x.b, bits)}; }
     friend LUTFUSE_INLINE I operator>>(I x, int bits) { return {_mm256_srli_epi32(x.a, bits), _mm256_srli_epi32(x.b, bits)}; }
     friend LUTFUSE_INLINE I smaller(I x, I y) { return {_mm256_min_epi32(x.a, y.a), _mm256_min_epi32(x.b, y.b)}; }
-    friend LUTFUSE_INLINE I dot16(I x, I y) { return {_mm256_madd_epi16(x.a, y.a), _mm256_madd_epi16(x.b, y.b)}; }
+    // A lane's two halves each, and their sum; where the upper ones are zero that is the product.
+    friend LUTFUSE_INLINE I product16(I x, I y) { return {_mm256_madd_epi16(x.a, y.a), _mm256_madd_epi16(x.b, y.b)}; }
   };
 
   friend LUTFUSE_INLINE I truncated(F x) { return {_mm256_cvttps_epi32(x.a), _mm256_cvttps_epi32(x.b)}; }
@@ -213,8 +214,8 @@ struct Avx2 {
     const I only_blue = bytes.picked(_mm_setr_epi8(2, no, no, no, 5, no, no, no, 8, no, no, no, 11, no, no, no));
     // Coefficients have more than 16 bits: an upper part and eleven bits, multiplied one after the other.
     constexpr int low = 2047;
-    const I upper = dot16(red_green, I(luma.red >> 11 | luma.green >> 11 << 16)) + dot16(only_blue, I(luma.blue >> 11));
-    const I lower = dot16(red_green, I((luma.red & low) | (luma.green & low) << 16)) + dot16(only_blue, I(luma.blue & low));
+    const I upper = product16(red_green, I(luma.red >> 11 | luma.green >> 11 << 16)) + product16(only_blue, I(luma.blue >> 11));
+    const I lower = product16(red_green, I((luma.red & low) | (luma.green & low) << 16)) + product16(only_blue, I(luma.blue & low));
     return (upper << 11) + lower;
   }
 

@@ -195,7 +195,8 @@ struct Avx512 {
     friend LUTFUSE_INLINE I operator<<(I a, int bits) { return _mm512_slli_epi32(a.v, bits); }
     friend LUTFUSE_INLINE I operator>>(I a, int bits) { return _mm512_srli_epi32(a.v, bits); }
     friend LUTFUSE_INLINE I smaller(I a, I b) { return _mm512_min_epi32(a.v, b.v); }
-    friend LUTFUSE_INLINE I dot16(I a, I b) { return _mm512_madd_epi16(a.v, b.v); }
+    // The upper halves of the lanes are zero, so the sum of two products is the one we want.
+    friend LUTFUSE_INLINE I product16(I a, I b) { return _mm512_madd_epi16(a.v, b.v); }
   };
 
   friend LUTFUSE_INLINE I truncated(F a) { return _mm512_cvttps_epi32(a.v); }

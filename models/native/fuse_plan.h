@@ -2,7 +2,7 @@
 // instruction sets include this and must not instantiate library templates, which the linker could then pick for every
 // machine.
 #pragma once
-#include "fuse_math.h"
+#include "fuse_lut.h"
 
 namespace lutfuse {
 

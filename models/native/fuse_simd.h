@@ -65,7 +65,6 @@ LUTFUSE_INLINE void weigh_chunk(const Luma<T> luma, const T* const* rows, const 
   for (int k = 0; k < together; ++k) pixels[k] = rows[k];
   for (int i = 0; i < n; i += kLanes) {
     const typename V::F fx = V::load(fractions + i);
-    LUTFUSE_UNROLL
     for (int k = 0; k < together; ++k) {
       __builtin_prefetch(pixels[k] + 3 * i + kAhead / sizeof(T));
       weigh<V, pitch>(luma, pixels[k] + 3 * i, tables + 4 * pitch * k, fx, weights[k] + i);

@@ -1,7 +1,7 @@
 // What one CUDA thread does: four neighbouring pixels, read and written as 32-bit words. Also compiled for the
 // host (Path::tile), so that this code is tested where there is no GPU.
 #pragma once
-#include "fuse_math.h"
+#include "fuse_lut.h"
 
 namespace lutfuse {
 
@@ -16,17 +16,6 @@ struct Words {  // four packed RGB pixels
   LUTFUSE_INLINE int channel(int i) const {
     constexpr int per_word = 4 / sizeof(T), bits = 8 * sizeof(T);
     return static_cast<int>(word[i / per_word] >> (bits * (i % per_word)) & ((1u << bits) - 1));
-  }
-  // As a float. On GPUs one instruction puts the channel into the bits of 2^23, a second one takes that away.
-  LUTFUSE_INLINE float level(int i) const {
-#if defined(__CUDA_ARCH__)
-    constexpr int bytes = sizeof(T);
-    const int byte = i * bytes % 4;
-    const unsigned which = bytes == 1 ? 0x7440 | byte : 0x7400 | (byte + 1) << 4 | byte;
-    return __int_as_float(__byte_perm(word[i * bytes / 4], __float_as_int(kRoundsAt), which)) - kRoundsAt;
-#else
-    return static_cast<float>(channel(i));
-#endif
   }
   LUTFUSE_INLINE void set_channel(int i, int value) {
     constexpr int per_word = 4 / sizeof(T), bits = 8 * sizeof(T);
@@ -75,11 +64,12 @@ LUTFUSE_INLINE Words<T> fuse_tile(const TilePlan<T>& plan, const Columns& column
     const Words<T> words = read(k);
 #pragma unroll
     for (int i = 0; i < kTile; ++i) {
+      const int red = words.channel(3 * i), green = words.channel(3 * i + 1), blue = words.channel(3 * i + 2);
       int knot;
       float fraction;
-      luma_knot(words.channel(3 * i), words.channel(3 * i + 1), words.channel(3 * i + 2), plan.scales.luma, knot, fraction);
+      luma_knot(red, green, blue, plan.scales.luma, knot, fraction);
       const float weight = sliced(patch(k, columns.of[i].cell, knot), columns.of[i].fraction, fraction);
-      accumulate(sums[i], weight, words.level(3 * i), words.level(3 * i + 1), words.level(3 * i + 2));
+      accumulate(sums[i], weight, widened(red), widened(green), widened(blue));
     }
   }
   Words<T> result;
