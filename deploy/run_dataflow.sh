@@ -70,7 +70,7 @@ case $profile in
     workers=("${gpu[@]}" --max_num_workers=8 --min-ram=80 --cpu-count=12 --max-inflight-mb=5000
       "--accelerator=type:nvidia-tesla-a100;count:1;machine_type:a2-highgpu-1g;$driver")
     ;;
-  cpu) # machines with AVX-512; without hints, so that Dataflow may also place it with FlexRS
+  cpu) # Ice Lake or Cascade Lake: AVX-512 or AVX2; without hints, so that Dataflow may also place it with FlexRS
     workers=(--device=cpu --machine_type=n2-standard-8 --num_workers=4 --max_num_workers=64
       --max-inflight-mb=2500)
     ;;

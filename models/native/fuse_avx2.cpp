@@ -60,6 +60,7 @@ LUTFUSE_INLINE void share_out(int slot, LevelTaps& taps) {
     }
   }
 }
+
 // ---- eight output pixels, 8 bits: pixel i shares a register with pixel i + 4
 
 struct Shares {
@@ -104,8 +105,8 @@ LUTFUSE_INLINE void look_up_eight(const Plan<uint8_t>& plan, const LevelTaps& ta
 
 // ---- eight output pixels, 16 bits: the two halves of a register are the ends of an edge
 
-template <class Taps>
-LUTFUSE_INLINE __m128i look_up_one(const Node<uint16_t>* lut, int64_t n, const Taps& taps, int i) {
+template <class Found>
+LUTFUSE_INLINE __m128i look_up_one(const Node<uint16_t>* lut, int64_t n, const Found& taps, int i) {
   const auto* start = reinterpret_cast<const char*>(lut) + taps.node[i];
   const auto ends = [&](int e) {
     return _mm256_loadu_ps(reinterpret_cast<const float*>(start + (e / 2 * n * n + e % 2 * n) * sizeof(Node<uint16_t>)));
@@ -116,8 +117,8 @@ LUTFUSE_INLINE __m128i look_up_one(const Node<uint16_t>* lut, int64_t n, const T
   const __m128 below = _mm256_castps256_ps128(both), above = _mm256_extractf128_ps(both, 1);
   return _mm_cvttps_epi32(_mm_fmadd_ps(_mm_broadcast_ss(taps.red + i), _mm_sub_ps(above, below), below));
 }
-template <class Taps>
-LUTFUSE_INLINE void look_up_eight(const Plan<uint16_t>& plan, const Taps& taps, int at, uint16_t* out) {
+template <class Found>
+LUTFUSE_INLINE void look_up_eight(const Plan<uint16_t>& plan, const Found& taps, int at, uint16_t* out) {
   const auto one = [&](int i) { return look_up_one(plan.lut, plan.job.lut_size, taps, at + i); };
   const __m128i drop_fourth = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, -1, -1, -1, -1);
   __m128i pairs[4];
@@ -159,7 +160,7 @@ struct Avx2 {
     friend LUTFUSE_INLINE I operator<<(I x, int bits) { return {_mm256_slli_epi32(x.a, bits), _mm256_slli_epi32(x.b, bits)}; }
     friend LUTFUSE_INLINE I operator>>(I x, int bits) { return {_mm256_srli_epi32(x.a, bits), _mm256_srli_epi32(x.b, bits)}; }
     friend LUTFUSE_INLINE I smaller(I x, I y) { return {_mm256_min_epi32(x.a, y.a), _mm256_min_epi32(x.b, y.b)}; }
-    // A lane's two halves each, and their sum; where the upper ones are zero that is the product.
+    // The upper halves of the lanes are zero, so the sum of two products is the one we want.
     friend LUTFUSE_INLINE I product16(I x, I y) { return {_mm256_madd_epi16(x.a, y.a), _mm256_madd_epi16(x.b, y.b)}; }
   };
 
@@ -214,8 +215,11 @@ struct Avx2 {
     const I only_blue = bytes.picked(_mm_setr_epi8(2, no, no, no, 5, no, no, no, 8, no, no, no, 11, no, no, no));
     // Coefficients have more than 16 bits: an upper part and eleven bits, multiplied one after the other.
     constexpr int low = 2047;
-    const I upper = product16(red_green, I(luma.red >> 11 | luma.green >> 11 << 16)) + product16(only_blue, I(luma.blue >> 11));
-    const I lower = product16(red_green, I((luma.red & low) | (luma.green & low) << 16)) + product16(only_blue, I(luma.blue & low));
+    const auto dot = [&](int red, int green, int blue) __attribute__((always_inline)) {
+      return product16(red_green, I(red | green << 16)) + product16(only_blue, I(blue));  // the first: of two each
+    };
+    const I upper = dot(luma.red >> 11, luma.green >> 11, luma.blue >> 11);
+    const I lower = dot(luma.red & low, luma.green & low, luma.blue & low);
     return (upper << 11) + lower;
   }
 
@@ -275,7 +279,7 @@ void fuse_rows_avx2(const Plan<T>& plan, int first, int last, float* scratch) {
 
 template <class T>
 Functions<T> functions_avx2() {
-  return {pack<T>, fuse_rows_avx2<T>};
+  return {pack_nodes, fuse_rows_avx2<T>};
 }
 template Functions<uint8_t> functions_avx2();
 template Functions<uint16_t> functions_avx2();

@@ -151,8 +151,8 @@ LUTFUSE_INLINE void look_up_eight(const char* lut, int64_t n, const int* nodes, 
 #undef PIXEL
   store_pixels(out, _mm512_permutexvar_epi16(kInOrder.load(), words));
 }
-template <class Taps>
-LUTFUSE_INLINE void look_up_chunk(const Plan<uint16_t>& plan, const Taps& taps, int n, uint16_t* __restrict out) {
+template <class Found>
+LUTFUSE_INLINE void look_up_chunk(const Plan<uint16_t>& plan, const Found& taps, int n, uint16_t* __restrict out) {
   const auto* lut = reinterpret_cast<const char*>(plan.lut);
   const int64_t size = plan.job.lut_size;
   for (int i = 0; i < n; i += kLanes) {
@@ -265,7 +265,7 @@ struct Avx512 {
 
 template <class T>
 Functions<T> functions_avx512() {
-  return {pack<T>, fuse_rows_of<Avx512, 16, T>};
+  return {pack_nodes, fuse_rows_of<Avx512, 16, T>};
 }
 template Functions<uint8_t> functions_avx512();
 template Functions<uint16_t> functions_avx512();

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <exception>
 #include <memory>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -169,7 +169,7 @@ void run_rows(const Plan<T>& plan, const Functions<T>& functions, int threads) {
   pool.reserve(threads);
   try {
     for (int worker = 1; worker < threads; ++worker) pool.emplace_back(work, worker);
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // The machine gives no more threads: those that started, and this one, do all the rows.
   }
   work(0);

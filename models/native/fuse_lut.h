@@ -8,11 +8,11 @@ namespace lutfuse {
 constexpr int kShareBits = 14, kOne = 1 << kShareBits;
 constexpr int kNodeBits = 7;  // a node holds level * 128, plus one half so that the final shift rounds
 
-// A merged level in 65535ths, in the lower 16 bits. Roundings before amount to 20 * 2^-24 at most, less than the half that
-// would take white beyond 65535.
+// A merged level in 65535ths, in the lower 16 bits: adding 2^23 rounds to an integer. Roundings before that amount to
+// 20 * 2^-24 at most, less than the half that would take white beyond 65535.
 template <class F>
 LUTFUSE_INLINE auto level16(F sum, F scale) {
-  return bits_of(fma(sum, scale, F(kRoundsAt)));
+  return bits_of(fma(sum, scale, F(8388608.f)));
 }
 
 // Coordinates and shares are 16-bit lanes: every value is below 2^16, every product is taken as halves. The product of

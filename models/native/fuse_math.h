@@ -6,7 +6,7 @@
 //
 // Note [8 bits]. Luma, LUT coordinates and shares are integers, the last two of 16 bits, which SIMD units multiply two to a
 //   lane; weights and the merge are floats, as at 16 bits. A merged colour is rounded to 1/257 of a level, shares to 14
-//   bits: with the last rounding 0.51 levels from exact arithmetic under a smooth LUT of 33, 0.75 under one of noise.
+//   bits: with the last rounding 0.51 levels from exact arithmetic under a smooth LUT of 33, 0.87 under one of zeros and ones.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -23,9 +23,8 @@ namespace lutfuse {
 
 constexpr float kMinWeight = 1e-8f;
 constexpr float kMaxWeight = 1048576.f;  // 2^20: nine weighted 16-bit pixels stay finite
-constexpr float kRoundsAt = 8388608.f;   // 2^23: a small number added to it is rounded, to an integer in the lower bits
 
-// ---- lane operations: what a vector type must offer too
+// ---- lane operations: what vector types offer too, where they are used on them
 
 static LUTFUSE_INLINE float fma(float a, float b, float c) {
 #if defined(__CUDA_ARCH__)

@@ -84,11 +84,12 @@ LUTFUSE_INLINE void fuse_pixel(const Plan<T>& plan, const float* patch, const Ru
 
 // ---- a path of the CPU, in its own file, compiled for its own instruction set
 
-// As pack_node does it, but each value is converted once, in loops that vectorise. `levels`: scratch, 3 N^2 + 8.
+// As pack_node does it, but each value is converted once, in loops that vectorise. What gets no share, padding and the
+// upper end of the last red, is whatever follows. `levels`: scratch, 3 N^2 + 8.
 static LUTFUSE_INLINE void pack_nodes(const float* lut, int n, int16_t* levels, Node<uint8_t>* nodes) {
   using Eight = int16_t __attribute__((vector_size(16)));
   const int line = 3 * n, plane = n * line;
-  for (int i = plane; i < plane + 8; ++i) levels[i] = 0;  // the last node's upper end and padding, which get no share
+  for (int i = plane; i < plane + 8; ++i) levels[i] = 0;
   for (int blue = 0; blue < n; ++blue, lut += plane) {
     for (int i = 0; i < plane; ++i) levels[i] = Node<uint8_t>::packed(lut[i]);
     for (int red = 0; red < n; ++red) {

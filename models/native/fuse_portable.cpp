@@ -133,16 +133,11 @@ void fuse_rows_fma(const Plan<T>& plan, int first, int last, float* scratch) {
 bool has_fma() { return true; }
 #endif
 
-template <class T>
-void pack(const float* lut, int n, int16_t* levels, Node<T>* nodes) {
-  pack_nodes(lut, n, levels, nodes);
-}
-
 }  // namespace
 
 template <class T>
 Functions<T> functions_portable() {
-  return {pack<T>, has_fma() ? fuse_rows_fma<T> : fuse_rows_baseline<T>};
+  return {pack_nodes, has_fma() ? fuse_rows_fma<T> : fuse_rows_baseline<T>};
 }
 template Functions<uint8_t> functions_portable();
 template Functions<uint16_t> functions_portable();
