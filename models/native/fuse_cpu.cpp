@@ -1,5 +1,4 @@
 // The CPU's side: prepare what all rows share, choose the path, share the rows among threads.
-#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <exception>
@@ -147,22 +146,22 @@ Functions<T> functions_of(Path path) {
   }
 }
 
-// Each thread takes its share of half of what is left: long stretches, which keep prefetchers going, and at the end short
-// ones, which even out a busy core.
+// Each thread begins with a stretch of its own, long enough for prefetchers, the same at every call, so that an image fused
+// again is still in the right cache. Then it goes on through what the others have left: that evens out a busy core.
 template <class T>
 void run_rows(const Plan<T>& plan, const Functions<T>& functions, int threads) {
-  constexpr int kStep = 16;
-  const int height = plan.job.height;
-  threads = smaller(threads, (height + kStep - 1) / kStep);
+  constexpr int kRows = 16;
+  const int height = plan.job.height, blocks = (height + kRows - 1) / kRows;
+  threads = smaller(threads, blocks);
   const size_t floats = (row_scratch_floats(plan) + kAligned - 1) / kAligned * kAligned;  // no two threads share a cache line
   const auto scratch = allocate<float>(floats * threads);
-  std::atomic<int> next{0};
+  std::vector<std::atomic<bool>> taken(blocks);
   const auto work = [&](int worker) {
-    for (int y = next; y < height;) {
-      const int end = smaller(height, y + std::max(kStep, (height - y) / (2 * threads)));
-      if (!next.compare_exchange_weak(y, end)) continue;  // another thread was faster: y is where it left off
-      functions.fuse_rows(plan, y, end, scratch.get() + worker * floats);
-      y = next;
+    const auto first = static_cast<int>(static_cast<int64_t>(blocks) * worker / threads);
+    for (int i = 0; i < blocks; ++i) {
+      const int block = (first + i) % blocks;
+      if (taken[block].exchange(true)) continue;
+      functions.fuse_rows(plan, block * kRows, smaller((block + 1) * kRows, height), scratch.get() + worker * floats);
     }
   };
   std::vector<std::thread> pool;
