@@ -35,7 +35,7 @@ struct LevelTaps {
     store(green + slot, g.fraction.v);
     store(blue + slot, b.fraction.v);
     const Words16 line = low16(b.knot, Words16(s.lut_size)) + r.knot;
-    const __m256i bytes = _mm256_set1_epi32(s.lut_size << 4 | 1 << 20);  // of a green line, of a node
+    const __m256i bytes = _mm256_set1_epi32(line_and_node_bytes(s.lut_size));
     store(node + slot, _mm256_madd_epi16(_mm256_unpacklo_epi16(line.v, g.knot.v), bytes));
     store(node + slot + 8, _mm256_madd_epi16(_mm256_unpackhi_epi16(line.v, g.knot.v), bytes));
   }

@@ -38,12 +38,22 @@ LUTFUSE_INLINE void store_pixels(void* out, __m512i pixels) {
 
 // ---- 8 bits
 
+struct Words32 {  // 32 lanes of 16 bits
+  __m512i v;
+  LUTFUSE_INLINE Words32(__m512i lanes) : v(lanes) {}
+  LUTFUSE_INLINE explicit Words32(int all) : v(_mm512_set1_epi16(static_cast<short>(all))) {}
+  friend LUTFUSE_INLINE Words32 operator+(Words32 a, Words32 b) { return _mm512_add_epi16(a.v, b.v); }
+  friend LUTFUSE_INLINE Words32 operator-(Words32 a, Words32 b) { return _mm512_sub_epi16(a.v, b.v); }
+  friend LUTFUSE_INLINE Words32 low16(Words32 a, Words32 b) { return _mm512_mullo_epi16(a.v, b.v); }
+  friend LUTFUSE_INLINE Words32 high16(Words32 a, Words32 b) { return _mm512_mulhi_epu16(a.v, b.v); }
+};
+
 struct LevelTaps {
   alignas(64) int node[kChunk];           // bytes from the LUT's first node
   alignas(64) int shares[2][2 * kChunk];  // per blue end: A and B as in Note [quarters], then C and D
 
   // Words in the order [A C | A C | B D | B D]: twice, for both ends along green.
-  static LUTFUSE_INLINE __m512i twice(__m512i levels) {
+  static LUTFUSE_INLINE Words32 twice(__m512i levels) {
 #define PIXELS(a) 4 * (a), 4 * (a) + 1, 4 * (a) + 4, 4 * (a) + 5, 4 * (a) + 8, 4 * (a) + 9, 4 * (a) + 12, 4 * (a) + 13
     static constexpr Where<uint8_t, 64> kTwice{{PIXELS(0), PIXELS(8), PIXELS(0), PIXELS(8),  //
                                                 PIXELS(4), PIXELS(12), PIXELS(4), PIXELS(12)}};
@@ -54,29 +64,21 @@ struct LevelTaps {
   template <class F>
   LUTFUSE_INLINE void find(const Sum<F>& sum, const Scales<uint8_t>& s, int slot) {
     const F scale = divided(F(s.to_lut), sum.weight);
-    const __m512i intervals = _mm512_set1_epi16(static_cast<short>(s.lut_size - 1));
-    const __m512i r = twice(level16(sum.red, scale).v), g = twice(level16(sum.green, scale).v), b = twice(level16(sum.blue, scale).v);
-    const auto knot = [&](__m512i level) { return _mm512_mulhi_epu16(level, intervals); };
-    const auto fraction = [&](__m512i level) { return _mm512_mullo_epi16(level, intervals); };
-    const __m512i n = _mm512_set1_epi16(static_cast<short>(s.lut_size));
-    const __m512i line = _mm512_add_epi16(_mm512_mullo_epi16(knot(b), n), knot(r));
+    const auto coordinate = [&](F of) { return coordinate_of(twice(level16(of, scale).v), s.lut_size - 1); };
+    const Coordinate<Words32> red = coordinate(sum.red), green = coordinate(sum.green), blue = coordinate(sum.blue);
+    const Words32 line = low16(blue.knot, Words32(s.lut_size)) + red.knot;
     static constexpr Where<uint16_t, 32> kPairs{{0, 32, 1, 33, 2, 34, 3, 35, 16, 48, 17, 49, 18, 50, 19, 51,  //
                                                  4, 36, 5, 37, 6, 38, 7, 39, 20, 52, 21, 53, 22, 54, 23, 55}};
-    const __m512i pairs = _mm512_permutex2var_epi16(line, kPairs.load(), knot(g));
-    const __m512i bytes = _mm512_set1_epi32(s.lut_size << 4 | 1 << 20);  // of a green line, of a node
-    _mm512_storeu_si512(node + slot, _mm512_madd_epi16(pairs, bytes));
+    const __m512i pairs = _mm512_permutex2var_epi16(line.v, kPairs.load(), green.knot.v);
+    _mm512_storeu_si512(node + slot, _mm512_madd_epi16(pairs, _mm512_set1_epi32(line_and_node_bytes(s.lut_size))));
 
-    // As split() does it three times; kOne leaves a shift of the first.
-    const __m512i above = _mm512_srli_epi16(fraction(g), 16 - kShareBits);
-    const __m512i green = _mm512_mask_sub_epi16(above, 0x00ff00ff, _mm512_set1_epi16(kOne), above);
-    const __m512i second = _mm512_mulhi_epu16(fraction(b), green), first = _mm512_sub_epi16(green, second);
-    share_out(first, fraction(r), shares[0] + 2 * slot);
-    share_out(second, fraction(r), shares[1] + 2 * slot);
-  }
-  static LUTFUSE_INLINE void share_out(__m512i blue, __m512i red_fraction, int* shares) {
-    const __m512i above = _mm512_mulhi_epu16(red_fraction, blue), below = _mm512_sub_epi16(blue, above);
-    _mm512_storeu_si512(shares, _mm512_unpacklo_epi16(below, above));
-    _mm512_storeu_si512(shares + 16, _mm512_unpackhi_epi16(below, above));
+    const Split<Words32> greens = split(Words32(kOne), green.fraction);
+    const Split<Words32> blues = split(Words32(_mm512_mask_blend_epi64(0xcc, greens.below.v, greens.above.v)), blue.fraction);
+    for (int b = 0; b < 2; ++b) {
+      const Split<Words32> reds = split(b ? blues.above : blues.below, red.fraction);
+      _mm512_storeu_si512(shares[b] + 2 * slot, _mm512_unpacklo_epi16(reds.below.v, reds.above.v));
+      _mm512_storeu_si512(shares[b] + 2 * slot + 16, _mm512_unpackhi_epi16(reds.below.v, reds.above.v));
+    }
   }
 };
 

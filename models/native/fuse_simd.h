@@ -62,13 +62,11 @@ LUTFUSE_INLINE void weigh(const Luma<T>& luma, const T* pixels, const float* pat
 template <class V, int pitch, int together, class T>
 LUTFUSE_INLINE void weigh_chunk(const Luma<T> luma, const T* const* rows, const float* tables, const float* fractions, int n,
                                 float (*weights)[kChunk]) {
-  const T* pixels[together];
-  for (int k = 0; k < together; ++k) pixels[k] = rows[k];
   for (int i = 0; i < n; i += kLanes) {
     const typename V::F fx = V::load(fractions + i);
     for (int k = 0; k < together; ++k) {
-      __builtin_prefetch(pixels[k] + 3 * i + kAhead / sizeof(T));
-      weigh<V, pitch>(luma, pixels[k] + 3 * i, tables + 4 * pitch * k, fx, weights[k] + i);
+      __builtin_prefetch(rows[k] + 3 * i + kAhead / sizeof(T));
+      weigh<V, pitch>(luma, rows[k] + 3 * i, tables + 4 * pitch * k, fx, weights[k] + i);
     }
   }
 }
@@ -85,6 +83,12 @@ LUTFUSE_INLINE Sum<typename V::F> merge(const T* const* rows, int exposures, int
     accumulate(sum, V::load(staged.weights[k] + i), red, green, blue);
   }
   return sum;
+}
+
+// What 16-bit pairs (line, green knot) are multiplied with, to make the bytes from the first node of 8 bits.
+LUTFUSE_INLINE int line_and_node_bytes(int lut_size) {
+  constexpr int bytes = sizeof(Node<uint8_t>);
+  return lut_size * bytes | bytes << 16;
 }
 
 // Where pixels of 16 bits land, on either instruction set.

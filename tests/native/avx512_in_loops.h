@@ -87,12 +87,7 @@ inline Ints add16(Ints a, Ints b) { return each<Unsigned>(a, b, [](int x, int y)
 inline Ints sub16(Ints a, Ints b) { return each<Unsigned>(a, b, [](int x, int y) { return x - y; }); }
 inline Ints low16(Ints a, Ints b) { return each<Unsigned>(a, b, [](uint32_t x, uint32_t y) { return x * y; }); }
 inline Ints high16(Ints a, Ints b) { return each<Unsigned>(a, b, [](uint32_t x, uint32_t y) { return x * y >> 16; }); }
-inline Ints right16(Ints a, int n) { return each<Unsigned>(a, a, [&](int x, int) { return x >> n; }); }
 inline Ints all16(int a) { return as<Ints>(filled<Words>([&](int) { return static_cast<int16_t>(a); })); }
-inline Ints masked_sub16(Ints otherwise, unsigned mask, Ints a, Ints b) {
-  const Words plain = as<Words>(otherwise), difference = as<Words>(sub16(a, b));
-  return as<Ints>(filled<Words>([&](int i) { return (mask >> i & 1 ? difference : plain).lane[i]; }));
-}
 inline Ints blend64(unsigned mask, Ints a, Ints b) {
   const Longs x = as<Longs>(a), y = as<Longs>(b);
   return as<Ints>(filled<Longs>([&](int i) { return (mask >> i & 1 ? y : x).lane[i]; }));
@@ -184,7 +179,6 @@ inline Ints widened16(__m256i a) {
 #undef _mm512_shuffle_f32x4
 #undef _mm512_shuffle_i32x4
 #undef _mm512_slli_epi32
-#undef _mm512_srli_epi16
 #undef _mm512_srli_epi32
 #define __m512 in_loops::Floats
 #define __m512i in_loops::Ints
@@ -214,10 +208,8 @@ inline Ints widened16(__m256i a) {
 #define _mm512_maskz_loadu_epi32 in_loops::masked
 #define _mm512_add_epi16 in_loops::add16
 #define _mm512_sub_epi16 in_loops::sub16
-#define _mm512_mask_sub_epi16 in_loops::masked_sub16
 #define _mm512_mullo_epi16 in_loops::low16
 #define _mm512_mulhi_epu16 in_loops::high16
-#define _mm512_srli_epi16 in_loops::right16
 #define _mm512_set1_epi16(a) in_loops::all16(a)
 #define _mm512_dpbusd_epi32 in_loops::dot8
 #define _mm512_mask_blend_epi64 in_loops::blend64
