@@ -19,6 +19,13 @@ $(VENV)/ready: $(NATIVE)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint]"
 	@touch $@
 
+# The package as it is installed, as links into the source folders: type checker and import contracts, which run
+# no import hooks, read it there.
+TREE := build/tree
+$(TREE)/lutfuse: Makefile
+	@rm -rf $(TREE) && mkdir -p $@
+	@ln -s $(CURDIR)/lutfuse/* $(CURDIR)/pipeline $(CURDIR)/transforms $(CURDIR)/models $@/
+
 setup: $(VENV)/ready ## create .venv and build the extension
 
 # A bracket is synthesised where none is given.
@@ -52,11 +59,13 @@ bench: $(VENV)/ready ## speed of this machine, stage by stage, and of the kernel
 scale: $(VENV)/ready ## a million brackets through everything but the pixels
 	$(BIN)/python tests/benchmarks/bench_scale.py $(ARGS)
 
-lint: $(VENV)/ready ## ruff, mypy and the import contracts
+lint: $(VENV)/ready $(TREE)/lutfuse ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	# -S: without the import hook of the editable install, which would hide the tree.
+	PYTHONPATH=$(TREE):$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+		$(BIN)/python -S $(BIN)/lint-imports
 
 format: $(VENV)/ready ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.interior.scene import render
-from models.interior.textures import Floats, f32
+from lutfuse.models.interior.scene import render
+from lutfuse.models.interior.textures import Floats, f32
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]  # [H, W, 3] RGB
 

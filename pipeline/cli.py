@@ -43,7 +43,7 @@ def fuse(argv: Sequence[str]) -> int:
     from apache_beam.options.pipeline_options import PipelineOptions
     from rich.console import Console
 
-    from pipeline import job, options, usage
+    from lutfuse.pipeline import job, options, usage
 
     parser = usage.command_parser(
         "fuse",
@@ -92,42 +92,42 @@ def quiet_logs(verbose: bool) -> None:
 
 def lut(argv: Sequence[str]) -> int:
     """`lutfuse lut`: one bracket's LUT as a `.cube`."""
-    from pipeline.lut import main
+    from lutfuse.pipeline.lut import main
 
     return main(argv)
 
 
 def demo(argv: Sequence[str]) -> int:
     """`lutfuse demo`: writes the synthesised bracket."""
-    from transforms.demo import main
+    from lutfuse.transforms.demo import main
 
     return main(argv)
 
 
 def train(argv: Sequence[str]) -> int:
     """`lutfuse train`: trains a model."""
-    from models.train import main
+    from lutfuse.models.training.train import main
 
     return main(list(argv))
 
 
 def evaluate(argv: Sequence[str]) -> int:
     """`lutfuse evaluate`: measures quality on a data set."""
-    from models.evaluate import main
+    from lutfuse.models.evaluation.evaluate import main
 
     return main(list(argv))
 
 
 def ablate(argv: Sequence[str]) -> int:
     """`lutfuse ablate`: measures what each part of the method is worth."""
-    from models.ablate import main
+    from lutfuse.models.evaluation.ablate import main
 
     return main(list(argv))
 
 
 def bench(argv: Sequence[str]) -> int:
     """`lutfuse bench`: measures this machine."""
-    from transforms.bench import main
+    from lutfuse.transforms.bench import main
 
     return main(argv)
 

@@ -16,9 +16,9 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from pipeline.options import JobConfig, UsageError
-from transforms import storage
-from transforms.manifest import MANIFEST_SUFFIXES
+from lutfuse.pipeline.options import JobConfig, UsageError
+from lutfuse.transforms.inputs.manifest import MANIFEST_SUFFIXES
+from lutfuse.transforms.storage import files
 
 # Which machines carry which GPU: https://cloud.google.com/compute/docs/gpus
 GPU_MACHINES = {
@@ -102,7 +102,7 @@ def _check_uris(config: JobConfig) -> None:
     if fuse.luts is not None and fuse.luts.cube is None:  # one .cube is read here too
         given["--luts"] = fuse.luts.uri
     for name, uri in given.items():
-        if uri and storage.is_local(uri):
+        if uri and files.is_local(uri):
             raise UsageError(
                 f"{name} {uri}: workers cannot see this machine's files; copy them to a bucket and give gs://…"
             )

@@ -5,12 +5,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from models.cube import MAX_BYTES, MAX_SIZE, MIN_SIZE, CubeError, read_cube
-from models.looks import PRESETS, Look, LookError, load_look, load_preset
-from pipeline.usage import UsageError, absolute
-from transforms import storage
-from transforms.arguments import share, whole_number
-from transforms.outputs import GivenLuts
+from lutfuse.models.looks.cube import MAX_BYTES, MAX_SIZE, MIN_SIZE, CubeError, read_cube
+from lutfuse.models.looks.load import PRESETS, Look, LookError, load_look, load_preset
+from lutfuse.pipeline.usage import UsageError, absolute
+from lutfuse.transforms.arguments import share, whole_number
+from lutfuse.transforms.outputs import GivenLuts
+from lutfuse.transforms.storage import files
 
 WIDELY_READ = 65  # nodes an axis; fewer tools take more
 
@@ -114,7 +114,7 @@ def read_look(args: argparse.Namespace) -> tuple[Look | None, float]:
     if args.look is None or args.look in PRESETS:
         return None if args.look is None else load_preset(args.look), strength
     try:
-        return load_look(_read("--look", args.look), name=storage.basename(args.look)), strength
+        return load_look(_read("--look", args.look), name=files.basename(args.look)), strength
     except LookError as error:
         raise UsageError(f"--look {error}") from None
 
@@ -122,10 +122,10 @@ def read_look(args: argparse.Namespace) -> tuple[Look | None, float]:
 def read_luts(path: str) -> GivenLuts:
     """What --luts names: a folder, taken as it is, or one `.cube`, read now."""
     uri = absolute(path)
-    local = Path(uri) if storage.is_local(uri) else None
+    local = Path(uri) if files.is_local(uri) else None
     if local.is_file() if local else uri.lower().endswith(".cube"):
         try:
-            return GivenLuts(uri, read_cube(_read("--luts", path), name=storage.basename(uri)))
+            return GivenLuts(uri, read_cube(_read("--luts", path), name=files.basename(uri)))
         except CubeError as error:
             raise UsageError(f"--luts {error}") from None
     if local and next(local.rglob("*.cube"), None) is None:
@@ -139,6 +139,6 @@ def read_luts(path: str) -> GivenLuts:
 
 def _read(flag: str, path: str) -> bytes:
     try:
-        return storage.read_bytes(absolute(path), limit=MAX_BYTES + 1)
+        return files.read_bytes(absolute(path), limit=MAX_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{flag} {path}: cannot be read ({storage.explain(error)})") from None
+        raise UsageError(f"{flag} {path}: cannot be read ({files.explain(error)})") from None

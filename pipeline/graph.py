@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 
-from transforms.brackets import from_json
-from transforms.fuse import FAILURES, FuseBrackets
-from transforms.outputs import FuseOptions
-from transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, WriteRows
+from lutfuse.transforms.fuse import FAILURES, FuseBrackets
+from lutfuse.transforms.inputs.brackets import from_json
+from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, WriteRows
 
 
 def build(

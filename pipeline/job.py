@@ -20,14 +20,15 @@ from apache_beam.options.pipeline_options import (
 )
 from rich.console import Console
 
-from pipeline import dataflow, graph, progress
-from pipeline.local_runner import local_runner, without_secrets
-from pipeline.options import JobConfig, UsageError
-from pipeline.usage import check_weights
-from transforms import discovery, storage
-from transforms.brackets import Bracket, InputError, to_json
-from transforms.exif_groups import group_by_exif
-from transforms.rows import FAILURES_ACCOUNTED, METRICS_ACCOUNTED, Account, account, read_rows, shards
+from lutfuse.pipeline import dataflow, graph, progress
+from lutfuse.pipeline.local_runner import local_runner, without_secrets
+from lutfuse.pipeline.options import JobConfig, UsageError
+from lutfuse.pipeline.usage import check_weights
+from lutfuse.transforms.inputs import discovery
+from lutfuse.transforms.inputs.brackets import Bracket, InputError, to_json
+from lutfuse.transforms.inputs.exif_groups import group_by_exif
+from lutfuse.transforms.rows import FAILURES_ACCOUNTED, METRICS_ACCOUNTED, Account, account, read_rows, shards
+from lutfuse.transforms.storage import files
 
 ROWS_PER_SHARD = 100_000
 PROBLEMS_SHOWN = 10
@@ -98,14 +99,14 @@ def _first_checked(config: JobConfig) -> Iterator[Bracket]:
         brackets = discovery.find_brackets(
             config.source,
             reference=config.reference,
-            exclude=[storage.join(config.fuse.output, folder) for folder in ("fused", "merge")],
+            exclude=[files.join(config.fuse.output, folder) for folder in ("fused", "merge")],
             group=grouping(config),
         )
         first = next(brackets, None)
     except InputError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"--input {config.source}: cannot be listed ({storage.explain(error)})") from None
+        raise UsageError(f"--input {config.source}: cannot be listed ({files.explain(error)})") from None
     if first is None:
         raise UsageError(
             f"--input {config.source}: no images found; give a folder, glob or manifest with "
@@ -154,11 +155,11 @@ def describe(config: JobConfig) -> dict[str, Any]:
 
 def _check_output(config: JobConfig) -> None:
     try:
-        storage.check_writable(config.fuse.output)
+        files.check_writable(config.fuse.output)
     except Exception as error:
         # Storage clients raise many types, all with the same meaning here.
         raise UsageError(
-            f"--output {config.fuse.output}: cannot be written ({storage.explain(error)}); "
+            f"--output {config.fuse.output}: cannot be written ({files.explain(error)}); "
             "choose another place or ask for write access"
         ) from error
 
@@ -166,7 +167,7 @@ def _check_output(config: JobConfig) -> None:
 def write_manifest(config: JobConfig, brackets: Iterator[Bracket]) -> Found:
     """Writes the resolved brackets where the pipeline reads them, one at a time."""
     found = Found()
-    with storage.create(config.manifest_uri) as file:
+    with files.create(config.manifest_uri) as file:
         for bracket in brackets:
             file.write(to_json(found.add(bracket)).encode() + b"\n")
     return found
@@ -177,10 +178,10 @@ def _forget_old_rows(config: JobConfig) -> None:
     # back from their images.
     for table in ("metrics", "failures"):
         prefix = config.rows_prefix(table)
-        storage.delete(shards(prefix))
+        files.delete(shards(prefix))
         # What a killed run had begun to write.
-        storage.delete_below(storage.join(config.fuse.output, table), f"beam-temp-{config.job_id}-")
-    storage.sweep(storage.join(config.fuse.output, "fused"))
+        files.delete_below(files.join(config.fuse.output, table), f"beam-temp-{config.job_id}-")
+    files.sweep(files.join(config.fuse.output, "fused"))
 
 
 def write_run(
@@ -200,8 +201,8 @@ def write_run(
         "counts": counts,
     }
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    uri = storage.join(config.fuse.output, "run.json")
-    storage.write_bytes(uri, text.encode("utf-8", "backslashreplace"), mime="application/json")
+    uri = files.join(config.fuse.output, "run.json")
+    files.write_bytes(uri, text.encode("utf-8", "backslashreplace"), mime="application/json")
 
 
 def _is_local(options: PipelineOptions) -> bool:
@@ -282,7 +283,7 @@ def _print_summary(config: JobConfig, done: Account, console: Console) -> None:
     for table in progress.summary(done):
         console.print(table)
     output = config.fuse.output
-    console.print(f"pictures  {storage.join(output, 'fused')}{os.sep}", soft_wrap=True, markup=False)
+    console.print(f"pictures  {files.join(output, 'fused')}{os.sep}", soft_wrap=True, markup=False)
     console.print(f"rows      {config.rows_prefix('metrics')}-*.parquet", soft_wrap=True, markup=False)
     if done.failed:
         console.print(f"failures  {config.rows_prefix('failures')}-*.parquet", soft_wrap=True, markup=False)

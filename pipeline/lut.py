@@ -8,14 +8,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.cube import CubeError, write_cube
-from pipeline.editing import add_look_arguments, lut_size, read_look, warn_of_size
-from pipeline.usage import UsageError, absolute, add_reference, add_weights, check_weights, command_parser
-from transforms import discovery, exports, storage
-from transforms.brackets import Bracket, InputError
-from transforms.outputs import FuseOptions, lut_key
-from transforms.stages import BracketError, Stages
-from transforms.weights import load_predictor
+from lutfuse.models.looks.cube import CubeError, write_cube
+from lutfuse.pipeline.editing import add_look_arguments, lut_size, read_look, warn_of_size
+from lutfuse.pipeline.usage import (
+    UsageError,
+    absolute,
+    add_reference,
+    add_weights,
+    check_weights,
+    command_parser,
+)
+from lutfuse.transforms import exports
+from lutfuse.transforms.inputs import discovery
+from lutfuse.transforms.inputs.brackets import Bracket, InputError
+from lutfuse.transforms.outputs import FuseOptions, lut_key
+from lutfuse.transforms.stages import BracketError, Stages
+from lutfuse.transforms.storage import files
+from lutfuse.transforms.weights import load_predictor
 
 EPILOG = """\
 The LUT acts on the merged image of the bracket, not on camera frames: --export-merge writes that image, for
@@ -63,15 +72,15 @@ def main(argv: Sequence[str]) -> int:
         print(f"lutfuse lut: {error}", file=sys.stderr)
         return 2
     except (BracketError, OSError) as error:
-        print(f"lutfuse lut: {storage.explain(error)}", file=sys.stderr)
+        print(f"lutfuse lut: {files.explain(error)}", file=sys.stderr)
         return 1
     return 0
 
 
 def write_lut(args: argparse.Namespace) -> list[str]:
     """Predicts and writes what was asked for; returns the URIs written."""
-    from transforms.exposures import read_exposures, same_depth
-    from transforms.fuse import plan_edit
+    from lutfuse.transforms.exposures import read_exposures, same_depth
+    from lutfuse.transforms.fuse import plan_edit
 
     options, bracket = _checked(args), find_bracket(args.input, args.reference)
     _check_targets(args, bracket)
@@ -89,13 +98,13 @@ def write_lut(args: argparse.Namespace) -> list[str]:
         key=lut_key(bracket, options, predictor.model_id, options.lut_size),
         title=args.title,
     )
-    files = {absolute(args.output): text}
+    written = {absolute(args.output): text}
     if args.export_merge:
         merged = exports.merge([image.pixels for image in images], edit, device="cpu")
-        files[absolute(args.export_merge)] = exports.merge_tiff(merged, images[exports.middle(edit)])
-    for uri, data in files.items():
-        storage.write_bytes(uri, data)
-    return list(files)
+        written[absolute(args.export_merge)] = exports.merge_tiff(merged, images[exports.middle(edit)])
+    for uri, data in written.items():
+        files.write_bytes(uri, data)
+    return list(written)
 
 
 def find_bracket(source: str, reference: str) -> Bracket:
@@ -110,7 +119,7 @@ def find_bracket(source: str, reference: str) -> Bracket:
     except InputError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"--input {source}: cannot be listed ({storage.explain(error)})") from None
+        raise UsageError(f"--input {source}: cannot be listed ({files.explain(error)})") from None
     if len(brackets) != 1:
         names = ", ".join(bracket.group_id for bracket in brackets[:3])
         held = (

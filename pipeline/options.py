@@ -11,14 +11,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.editing import add_editing_arguments, editing_fields, lut_size
-from pipeline.usage import UsageError as UsageError
-from pipeline.usage import absolute, add_reference, add_weights
-from transforms import storage
-from transforms.arguments import positive, whole_number
-from transforms.exif_groups import GAP_S
-from transforms.image_io import DecodeLimits
-from transforms.outputs import EXTENSIONS, FuseOptions
+from lutfuse.pipeline.editing import add_editing_arguments, editing_fields, lut_size
+from lutfuse.pipeline.usage import UsageError as UsageError
+from lutfuse.pipeline.usage import absolute, add_reference, add_weights
+from lutfuse.transforms.arguments import positive, whole_number
+from lutfuse.transforms.images.io import DecodeLimits
+from lutfuse.transforms.inputs.exif_groups import GAP_S
+from lutfuse.transforms.outputs import EXTENSIONS, FuseOptions
+from lutfuse.transforms.storage import files
 
 _WILDCARDS = re.compile(r"[*?\[\]]")
 _ACCELERATOR = re.compile(
@@ -58,11 +58,11 @@ class JobConfig:
     @property
     def manifest_uri(self) -> str:
         """The resolved list of brackets that the pipeline reads."""
-        return storage.join(self.fuse.output, "brackets", f"{self.job_id}.jsonl")
+        return files.join(self.fuse.output, "brackets", f"{self.job_id}.jsonl")
 
     def rows_prefix(self, table: str) -> str:
         """Start of the Parquet file names of `table`, "metrics" or "failures"."""
-        return storage.join(self.fuse.output, table, self.job_id)
+        return files.join(self.fuse.output, table, self.job_id)
 
 
 def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:

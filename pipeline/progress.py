@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from transforms.progress_file import tally
-from transforms.rows import TIMINGS, Account
+from lutfuse.transforms.progress_file import tally
+from lutfuse.transforms.rows import TIMINGS, Account
 
 POLL_S = 0.25
 LOG_EVERY_S = 30.0  # where there is no terminal, a line now and then

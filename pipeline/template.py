@@ -1,7 +1,7 @@
 """`lutfuse fuse` as a Flex Template: options as template parameters, and parameters as a command line.
 
 Template parameters have names without dashes and always a value, so `--dry-run` is `dry_run=true`.
-`python -m pipeline.template` prints the metadata that describes them to the Dataflow console.
+`python -m lutfuse.pipeline.template` prints the metadata that describes them to the Dataflow console.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipeline.options import add_fuse_arguments
+from lutfuse.pipeline.options import add_fuse_arguments
 
 DESCRIPTION = "Fuses exposure brackets of 2 to 9 images into one well-exposed image each, on CPUs or GPUs."
 _WHOLE, _NUMBER = "^[0-9]+$", r"^[0-9]*\.?[0-9]+$"

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from transforms import storage
-from transforms.weights import weights_files
+from lutfuse.transforms.storage import files
+from lutfuse.transforms.weights import weights_files
 
 
 class UsageError(ValueError):
@@ -48,7 +48,7 @@ def add_weights(group: argparse._ActionsContainer) -> None:
 
 def absolute(uri: str) -> str:
     """`uri` as workers can use it, which may run in another folder than the launcher."""
-    return str(Path(uri).absolute()) if storage.is_local(uri) else uri.rstrip("/")
+    return str(Path(uri).absolute()) if files.is_local(uri) else uri.rstrip("/")
 
 
 def check_weights(weights: str | None) -> None:
@@ -59,9 +59,9 @@ def check_weights(weights: str | None) -> None:
     """
     for file in weights_files(weights) if weights else ():
         try:
-            why = "is missing" if storage.size(file) is None else None
+            why = "is missing" if files.size(file) is None else None
         except OSError as error:
-            why = f"cannot be read ({storage.explain(error)})"
+            why = f"cannot be read ({files.explain(error)})"
         if why:
             raise UsageError(
                 f"--weights {weights}: {file} {why}; name a .safetensors file and keep its JSON beside it"

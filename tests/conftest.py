@@ -12,7 +12,7 @@ DATA = Path(os.environ.get("LUTFUSE_DATA", Path(__file__).parents[2] / "shared" 
 
 
 def _cuda_devices() -> int:
-    from models.fusion import cuda_device_count
+    from lutfuse.models.fusion.kernel import cuda_device_count
 
     return cuda_device_count()
 
@@ -67,7 +67,7 @@ def frames() -> Callable[..., list[np.ndarray]]:
 @pytest.fixture
 def write_bracket() -> Callable[..., list[str]]:
     """Writes exposures (and a reference) into a folder: (folder, count, format, …) to their paths."""
-    from transforms import image_io
+    from lutfuse.transforms.images import io as image_io
 
     def write(
         folder: Path, count: int = 3, *, suffix: str = "jpg", reference: bool = False, **scene: Any

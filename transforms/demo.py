@@ -3,9 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
-from models.synthetic import synthesise_bracket
-from transforms import image_io, storage
-from transforms.arguments import add_size, whole_number
+from lutfuse.models.synthetic import synthesise_bracket
+from lutfuse.transforms.arguments import add_size, whole_number
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.storage import files
 
 
 def write_bracket(folder: str, *, width: int, height: int, seed: int) -> list[str]:
@@ -21,15 +22,15 @@ def write_bracket(folder: str, *, width: int, height: int, seed: int) -> list[st
       The URIs written.
     """
     bracket = synthesise_bracket(width, height, seed=seed)
-    files = {
+    images = {
         f"ev{ev:+g}.jpg": image_io.encode(pixels, format="jpeg", quality=97)
         for ev, pixels in zip(bracket.evs, bracket.exposures, strict=True)
     }
-    files["reference.png"] = image_io.encode(bracket.reference, format="png")
+    images["reference.png"] = image_io.encode(bracket.reference, format="png")
     written = []
-    for name, data in files.items():
-        written.append(storage.join(folder, name))
-        storage.write_bytes(written[-1], data)
+    for name, data in images.items():
+        written.append(files.join(folder, name))
+        files.write_bytes(written[-1], data)
     return written
 
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         help="another seed is another scene (default: %(default)s)",
     )
     args = parser.parse_args(argv)
-    folder = storage.join(args.output, f"interior-{args.seed}")
+    folder = files.join(args.output, f"interior-{args.seed}")
     print(f"rendering a {args.width}x{args.height} bracket ...", flush=True)
     for uri in write_bracket(folder, width=args.width, height=args.height, seed=args.seed):
         print(f"wrote {uri}")

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from apache_beam.metrics.metric import Metrics
 
-from models.cube import MAX_TEXT, Cube, CubeError, read_cube, write_cube
-from models.looks import Look
-from transforms import image_io, storage
-from transforms.brackets import Bracket
-from transforms.exposures import Pixels, deepened
-from transforms.luts import lut_uri
-from transforms.outputs import LUT_MARK, ROW_PREFIX_BYTES, FuseOptions, lut_key, lut_mark, merge_key
-from transforms.rows import printable
-from transforms.stages import NAMESPACE, Stages
+from lutfuse.models.looks.cube import MAX_TEXT, Cube, CubeError, read_cube, write_cube
+from lutfuse.models.looks.load import Look
+from lutfuse.transforms.exposures import Pixels, deepened
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.luts import lut_uri
+from lutfuse.transforms.outputs import LUT_MARK, ROW_PREFIX_BYTES, FuseOptions, lut_key, lut_mark, merge_key
+from lutfuse.transforms.rows import printable
+from lutfuse.transforms.stages import NAMESPACE, Stages
+from lutfuse.transforms.storage import files
 
 ACTS_ON = "Acts on the merged image of its bracket (see --export-merge), not on camera frames."
 _HEADER_BYTES = 4096  # title and comments of an exported .cube end well before
@@ -39,12 +40,12 @@ class Edit:
 
 def luts_folder(options: FuseOptions) -> str:
     """Where `--export-luts` writes."""
-    return storage.join(options.output, "luts")
+    return files.join(options.output, "luts")
 
 
 def merge_uri(group_id: str, options: FuseOptions) -> str:
     """Where `--export-merge` writes the merged image of `group_id`."""
-    return storage.join(options.output, "merge", f"{group_id}.tif")
+    return files.join(options.output, "merge", f"{group_id}.tif")
 
 
 def exports_done(bracket: Bracket, options: FuseOptions, model_id: str) -> bool:
@@ -55,7 +56,7 @@ def exports_done(bracket: Bracket, options: FuseOptions, model_id: str) -> bool:
             return False
     if options.export_merge:
         uri = merge_uri(bracket.group_id, options)
-        head = storage.read_bytes(uri, limit=ROW_PREFIX_BYTES) if storage.size(uri) else b""
+        head = files.read_bytes(uri, limit=ROW_PREFIX_BYTES) if files.size(uri) else b""
         return image_io.read_comment(head) == _merge_comment(bracket, options, model_id)
     return True
 
@@ -83,7 +84,7 @@ def write_exports(
             comment = _merge_comment(bracket, options, model_id)
             data = merge_tiff(merged, images[middle(edit)], comment)
         with stages("write"):
-            storage.write_bytes(merge_uri(bracket.group_id, options), data, mime="image/tiff")
+            files.write_bytes(merge_uri(bracket.group_id, options), data, mime="image/tiff")
 
 
 def middle(edit: Edit) -> int:
@@ -96,7 +97,7 @@ def merge(frames: list[Pixels], edit: Edit, *, device: str) -> Pixels:
 
     The kernel merges in float32 and rounds after the LUT; frames of 16 bit and an identity leave that alone.
     """
-    from models.fusion import fuse
+    from lutfuse.models.fusion.kernel import fuse
 
     return fuse([deepened(frames[i]) for i in edit.order], edit.grid, _IDENTITY, device=device)
 
@@ -126,7 +127,7 @@ def cube_text(
     Raises:
       CubeError: `title` does not fit into the header.
     """
-    names = ", ".join(storage.basename(uri) for uri in bracket.uris)
+    names = ", ".join(files.basename(uri) for uri in bracket.uris)
     facts = [
         f"bracket: {bracket.group_id} ({len(bracket.uris)} exposures: {names})",
         f"model: {model_id}",
@@ -153,25 +154,25 @@ def _header_line(text: str) -> str:
 
 
 def _lut_done(uri: str, key: str) -> bool:
-    if storage.size(uri) is None:
+    if files.size(uri) is None:
         return False
     # The key comes before the table: megabytes are read only where it is another one.
-    head = storage.read_bytes(uri, limit=_HEADER_BYTES).decode(errors="replace")
+    head = files.read_bytes(uri, limit=_HEADER_BYTES).decode(errors="replace")
     return f"{LUT_MARK} {key} " in head or _is_edited(uri)
 
 
 def _write_lut(uri: str, text: bytes, *, overwrite: bool) -> None:
-    if not overwrite and storage.size(uri) is not None and _is_edited(uri):
+    if not overwrite and files.size(uri) is not None and _is_edited(uri):
         _log.warning("%s: was edited and is kept; --overwrite would replace it", uri)
         Metrics.counter(NAMESPACE, "kept-edited-lut").inc()
         return
-    storage.write_bytes(uri, text, mime="text/plain")
+    files.write_bytes(uri, text, mime="text/plain")
 
 
 def _is_edited(uri: str) -> bool:
     """Whether a `.cube` is not, or no longer, what an export wrote."""
     try:
-        cube = read_cube(storage.read_bytes(uri), name=uri)
+        cube = read_cube(files.read_bytes(uri), name=uri)
     except CubeError:
         return True
     mark = lut_mark(cube)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from apache_beam.metrics.metric import Metrics
 
-from transforms import image_io, storage
-from transforms.brackets import Bracket
-from transforms.outputs import FuseOptions
-from transforms.stages import NAMESPACE, BracketError, Stages
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.stages import NAMESPACE, BracketError, Stages
+from lutfuse.transforms.storage import files
 
 Pixels = np.ndarray  # [H, W, 3] uint8 or uint16, display-encoded RGB
 
@@ -38,7 +39,7 @@ def read_exposures(
 
 def _read(uri: str, limits: image_io.DecodeLimits) -> bytes:
     # One byte more than allowed tells "too large" without reading all of it.
-    data = storage.read_bytes(uri, limit=limits.max_bytes + 1)
+    data = files.read_bytes(uri, limit=limits.max_bytes + 1)
     if len(data) > limits.max_bytes:
         raise BracketError("read", "too_large", f"{uri}: over {limits.max_bytes} bytes")
     return data
@@ -98,7 +99,7 @@ def planned_bytes(bracket: Bracket, options: FuseOptions, stages: Stages) -> int
 
 def _first_header(uri: str, limits: image_io.DecodeLimits, stages: Stages) -> image_io.ImageHeader:
     with stages("read"):
-        start = storage.read_bytes(uri, limit=HEADER_BYTES)
+        start = files.read_bytes(uri, limit=HEADER_BYTES)
     try:
         return image_io.read_header(start, limits)
     except image_io.ImageError as error:
@@ -114,7 +115,7 @@ def check_alike(headers: dict[str, image_io.ImageHeader]) -> None:
     """Raise unless all exposures have one size."""
     sizes = {uri: f"{header.width}x{header.height}" for uri, header in headers.items()}
     if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{storage.basename(uri)} {size}" for uri, size in sizes.items())
+        listed = ", ".join(f"{files.basename(uri)} {size}" for uri, size in sizes.items())
         raise BracketError(
             "decode", "size_mismatch", f"exposures differ in size ({listed}); a bracket needs one size"
         )

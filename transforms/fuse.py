@@ -17,23 +17,24 @@ import cv2
 from apache_beam.metrics.metric import Metrics
 from apache_beam.utils.shared import Shared
 
-from models.cube import Cube
-from models.looks import bake_look, edit_grid, unit_lut
-from transforms import image_io, storage
-from transforms.brackets import Bracket
-from transforms.exports import Edit, exports_done, middle, write_exports
-from transforms.exposures import Pixels, planned_bytes, read_exposures, read_reference, same_depth
-from transforms.inflight import MemoryBudget
-from transforms.luts import read_given
-from transforms.outputs import FuseOptions, config_hash, output_uri, pack_row, recover_row
-from transforms.progress_file import report
-from transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
-from transforms.stages import NAMESPACE, BracketError, Stages
-from transforms.weights import load_predictor
+from lutfuse.models.looks.cube import Cube
+from lutfuse.models.looks.load import bake_look, edit_grid, unit_lut
+from lutfuse.transforms.exports import Edit, exports_done, middle, write_exports
+from lutfuse.transforms.exposures import Pixels, planned_bytes, read_exposures, read_reference, same_depth
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inflight import MemoryBudget
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.luts import read_given
+from lutfuse.transforms.outputs import FuseOptions, config_hash, output_uri, pack_row, recover_row
+from lutfuse.transforms.progress_file import report
+from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
+from lutfuse.transforms.stages import NAMESPACE, BracketError, Stages
+from lutfuse.transforms.storage import files
+from lutfuse.transforms.weights import load_predictor
 
 if TYPE_CHECKING:
     # torch stays out of the process that submits the job; workers import it in `setup`.
-    from models.predictor import Predictor
+    from lutfuse.models.student.predictor import Predictor
 
 FAILURES = "failures"
 MIME = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff"}
@@ -81,7 +82,7 @@ def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor")
         data = _encode(fused, images[middle(edit)], options, pack_row(row, config))
     write_exports(bracket, options, predictor.model_id, edit, images, stages)
     with stages("write"):
-        storage.write_bytes(row["output_uri"], data, mime=MIME[options.image_format])
+        files.write_bytes(row["output_uri"], data, mime=MIME[options.image_format])
     row |= dict.fromkeys(TIMINGS, 0.0) | stages.msec
     row |= {"bytes_out": len(data), "worker": socket.gethostname()}
     row["total_ms"] = (time.perf_counter() - start) * 1e3
@@ -108,7 +109,7 @@ def plan_edit(
 
 
 def _apply(edit: Edit, frames: list[Pixels], device: str, stages: Stages) -> Pixels:
-    from models.fusion import fuse
+    from lutfuse.models.fusion.kernel import fuse
 
     with stages("fuse"), _GPU_SLOTS if device == "cuda" else contextlib.nullcontext():
         return fuse([frames[i] for i in edit.order], edit.grid, edit.lut, device=device)
@@ -136,7 +137,7 @@ def used_device(device: str) -> str:
     Raises:
       RuntimeError: "cuda" was asked for and there is none.
     """
-    from models.fusion import cuda_device_count
+    from lutfuse.models.fusion.kernel import cuda_device_count
 
     found = cuda_device_count() > 0
     if device == "cuda" and not found:
@@ -159,7 +160,7 @@ def _encode(fused: Pixels, middle: image_io.DecodedImage, options: FuseOptions, 
 
 def scores(frames: list[Pixels], fused: Pixels, reference: Pixels | None) -> Row:
     """The quality columns of a row; None where a score is not defined (no reference, tiny image)."""
-    from models import metrics
+    from lutfuse.models.metrics import metrics
 
     small = [metrics.proxy(image, PROXY_SIDE) for image in (*frames, fused)]
     low, high = metrics.clipped_shares(fused)
@@ -214,7 +215,7 @@ class FuseBrackets(beam.DoFn):
             row = recover_row(bracket, self.options, config_hash(bracket, self.options, model_id, given))
             return row if row and exports_done(bracket, self.options, model_id) else None
         except OSError as error:
-            if storage.is_fatal(error):
+            if files.is_fatal(error):
                 raise
             return None  # a name too long, an unreadable place: writing will say it of this bracket
 

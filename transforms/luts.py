@@ -2,16 +2,16 @@
 
 from functools import lru_cache
 
-from models.cube import MAX_BYTES, Cube, CubeError, read_cube
-from transforms import storage
-from transforms.brackets import Bracket
-from transforms.outputs import FuseOptions
-from transforms.stages import BracketError, Stages
+from lutfuse.models.looks.cube import MAX_BYTES, Cube, CubeError, read_cube
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.stages import BracketError, Stages
+from lutfuse.transforms.storage import files
 
 
 def lut_uri(folder: str, group_id: str) -> str:
     """Where the LUT of `group_id` is in a folder of LUTs."""
-    return storage.join(folder, f"{group_id}.cube")
+    return files.join(folder, f"{group_id}.cube")
 
 
 def read_given(bracket: Bracket, options: FuseOptions, stages: Stages) -> Cube | None:
@@ -35,13 +35,13 @@ def read_given(bracket: Bracket, options: FuseOptions, stages: Stages) -> Cube |
 
 
 def _read(uri: str) -> bytes:
-    size = storage.size(uri)
+    size = files.size(uri)
     if size is None:
         remedy = "export it with --export-luts and edit that, or fuse this bracket in a job without --luts"
         raise BracketError("read", "missing_lut", f"{uri}: no such LUT; {remedy}")
     if size > MAX_BYTES:
         raise BracketError("read", "too_large", f"{uri}: {size} bytes; a .cube has at most {MAX_BYTES}")
-    return storage.read_bytes(uri)
+    return files.read_bytes(uri)
 
 
 # Wanted twice a bracket, by the search for finished work and by the work itself, and slower than a bake.

@@ -4,11 +4,12 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from models.cube import Cube
-from models.looks import Look
-from transforms import image_io, storage
-from transforms.brackets import Bracket
-from transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row
+from lutfuse.models.looks.cube import Cube
+from lutfuse.models.looks.load import Look
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row
+from lutfuse.transforms.storage import files
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "tiff": "tif"}
 # Columns that may differ between two runs that give the same picture.
@@ -71,7 +72,7 @@ class FuseOptions:
 
 def output_uri(group_id: str, options: FuseOptions) -> str:
     """Where the fused image of `group_id` goes; a function of its arguments alone."""
-    return storage.join(options.output, "fused", f"{group_id}.{EXTENSIONS[options.image_format]}")
+    return files.join(options.output, "fused", f"{group_id}.{EXTENSIONS[options.image_format]}")
 
 
 def config_hash(bracket: Bracket, options: FuseOptions, model_id: str, given: Cube | None = None) -> str:
@@ -128,7 +129,7 @@ def recover_row(bracket: Bracket, options: FuseOptions, config: str) -> Row | No
     """The row of an image that an earlier run finished under the same configuration, or None."""
     uri = output_uri(bracket.group_id, options)
     try:
-        start, size = storage.read_start(uri, ROW_PREFIX_BYTES)
+        start, size = files.read_start(uri, ROW_PREFIX_BYTES)
         packed = image_io.read_comment(start)
         document = json.loads(packed) if packed else {}
         if document.get("config") != config:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
-from transforms import storage
-from transforms.on_disk import Numbers
+from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.on_disk import Numbers
 
 Row = dict[str, Any]
 
@@ -179,18 +179,18 @@ def to_tables(shard: tuple[int, Iterable[tuple[Any, ...]]], schema: pa.Schema) -
 def shards(prefix: str) -> list[str]:
     """The Parquet files that `WriteRows(prefix, …)` left."""
     # Filtered here, not by a glob: an output folder may hold wildcard characters.
-    folder = storage.parent(prefix)
+    folder = files.parent(prefix)
     return [
         uri
-        for uri in storage.list_files(folder)
-        if uri.startswith(f"{prefix}-") and uri.endswith(".parquet") and storage.parent(uri) == folder
+        for uri in files.list_files(folder)
+        if uri.startswith(f"{prefix}-") and uri.endswith(".parquet") and files.parent(uri) == folder
     ]
 
 
 def read_rows(prefix: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """All rows below `prefix`, some thousands at a time, or only some columns of them."""
     for uri in shards(prefix):
-        with storage.opened(uri) as file:
+        with files.opened(uri) as file:
             yield from pq.ParquetFile(file).iter_batches(ROWS_PER_GROUP, columns=columns)
 
 

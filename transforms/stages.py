@@ -4,8 +4,9 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from transforms import image_io, storage
-from transforms.retries import NAMESPACE as NAMESPACE
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import NAMESPACE as NAMESPACE
 
 
 class BracketError(Exception):
@@ -35,10 +36,10 @@ class Stages:
         except BracketError:
             raise
         except Exception as error:
-            if storage.is_fatal(error):
+            if files.is_fatal(error):
                 raise
             kind = error.kind if isinstance(error, image_io.ImageError) else type(error).__name__
-            raise BracketError(stage, kind, storage.explain(error)) from error
+            raise BracketError(stage, kind, files.explain(error)) from error
         finally:
             elapsed = (time.perf_counter() - start) * 1e3
             self.msec[f"{stage}_ms"] = self.msec.get(f"{stage}_ms", 0.0) + elapsed

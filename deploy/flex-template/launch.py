@@ -2,8 +2,8 @@
 
 import sys
 
-from pipeline.cli import main
-from pipeline.template import command_line
+from lutfuse.pipeline.cli import main
+from lutfuse.pipeline.template import command_line
 
 if __name__ == "__main__":
     sys.exit(main(["fuse", *command_line(sys.argv[1:])]))

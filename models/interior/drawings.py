@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.interior.shapes import Mask
-from models.interior.textures import Colour, Floats, Textures, f32, lookup
+from lutfuse.models.interior.shapes import Mask
+from lutfuse.models.interior.textures import Colour, Floats, Textures, f32, lookup
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.interior import drawings
-from models.interior import textures as t
-from models.interior.shapes import Flat, Mask, Material, Round, Shape, Vector, ball, box, vessel
-from models.interior.textures import Floats, Textures, f32
+from lutfuse.models.interior import drawings
+from lutfuse.models.interior import textures as t
+from lutfuse.models.interior.shapes import Flat, Mask, Material, Round, Shape, Vector, ball, box, vessel
+from lutfuse.models.interior.textures import Floats, Textures, f32
 
 ROOM = (-2.05, 2.25, 0.0, 2.75, -1.2, 5.0)  # x0, x1, y0, y1, z0, z1
 SPINES = (

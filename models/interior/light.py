@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from models.interior.textures import Floats, f32
+from lutfuse.models.interior.textures import Floats, f32
 
 Index = NDArray[np.int64]
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.interior.textures import Colour, Floats, Textures, f32, lookup
+from lutfuse.models.interior.textures import Colour, Floats, Textures, f32, lookup
 
 SUNLIT = 17.0  # radiance of a white card in the sun; the sky is in the same unit
 AIR = np.array([0.42, 0.52, 0.64])  # what distance turns every colour into

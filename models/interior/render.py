@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from models.interior.light import Light
-from models.interior.outside import Outside
-from models.interior.shapes import NEAR, Flat, Hits, Material, Rays, Shape
-from models.interior.textures import Floats, f32, lookup
+from lutfuse.models.interior.light import Light
+from lutfuse.models.interior.outside import Outside
+from lutfuse.models.interior.shapes import NEAR, Flat, Hits, Material, Rays, Shape
+from lutfuse.models.interior.textures import Floats, f32, lookup
 
 STRIP_SAMPLES = 160_000  # rendered at a time: temporaries stay in the cache
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from models.interior import furniture
-from models.interior import textures as t
-from models.interior.furniture import ROOM, Palette, Room
-from models.interior.light import Light
-from models.interior.outside import Outside, paint
-from models.interior.render import Camera, World, bake, trace
-from models.interior.shapes import Flat, Mask, Material, Vector
-from models.interior.textures import Floats, Textures, f32
+from lutfuse.models.interior import furniture
+from lutfuse.models.interior import textures as t
+from lutfuse.models.interior.furniture import ROOM, Palette, Room
+from lutfuse.models.interior.light import Light
+from lutfuse.models.interior.outside import Outside, paint
+from lutfuse.models.interior.render import Camera, World, bake, trace
+from lutfuse.models.interior.shapes import Flat, Mask, Material, Vector
+from lutfuse.models.interior.textures import Floats, Textures, f32
 
 REVEAL = 0.24  # m from the wall's inner face to the glass
 WALLS = ([0.52, 0.50, 0.44], [0.42, 0.47, 0.46], [0.46, 0.40, 0.34], [0.50, 0.45, 0.33])

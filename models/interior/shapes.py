@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.interior.textures import Floats, Surface, f32
+from lutfuse.models.interior.textures import Floats, Surface, f32
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.int64]

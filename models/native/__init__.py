@@ -1,1 +1,1 @@
-"""The compiled fusion kernel; `models.fusion` is the only way in."""
+"""The compiled fusion kernel; `models.fusion.kernel` is the only way in."""

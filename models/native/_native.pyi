@@ -1,4 +1,4 @@
-"""The compiled kernel. Call `models.fusion.fuse` instead: it checks what this takes for granted."""
+"""The compiled kernel. Call `kernel.fuse` instead: it checks what this takes for granted."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias

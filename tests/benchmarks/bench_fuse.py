@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 import torch
 
-from models.fusion import available_paths, fuse
-from models.reference import apply_lut, fuse_reference
+from lutfuse.models.fusion.kernel import available_paths, fuse
+from lutfuse.models.fusion.twin import apply_lut, fuse_reference
 
 HEIGHT, WIDTH = 2160, 3840
 Times = dict[str, list[tuple[float, float]]]  # case: (wall, cpu) msec of each round

@@ -24,13 +24,13 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from rich.console import Console
 
-from pipeline import cli, graph, job
-from pipeline.options import JobConfig, add_fuse_arguments, resolve
-from transforms.brackets import Bracket
-from transforms.fuse import FuseBrackets
-from transforms.outputs import output_uri
-from transforms.rows import METRICS_SCHEMA, STAGES, Row, check_row
-from transforms.stages import BracketError
+from lutfuse.pipeline import cli, graph, job
+from lutfuse.pipeline.options import JobConfig, add_fuse_arguments, resolve
+from lutfuse.transforms.fuse import FuseBrackets
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.outputs import output_uri
+from lutfuse.transforms.rows import METRICS_SCHEMA, STAGES, Row, check_row
+from lutfuse.transforms.stages import BracketError
 
 EXPOSURES = 3
 LAUNCHER_MB = 20  # that the launcher may need for the last size more than for the first

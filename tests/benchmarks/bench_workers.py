@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from transforms.discovery import find_brackets
+from lutfuse.transforms.inputs.discovery import find_brackets
 
 
 def write_repeated(source: Path, repeat: int, target: Path) -> int:
@@ -33,7 +33,7 @@ def write_repeated(source: Path, repeat: int, target: Path) -> int:
 
 def rate(manifest: Path, output: Path, workers: int) -> float:
     """Brackets an hour of one run."""
-    command = [sys.executable, "-m", "pipeline", "fuse", "--input", manifest, "--output", output]
+    command = [sys.executable, "-m", "lutfuse", "fuse", "--input", manifest, "--output", output]
     if workers > 1:
         command += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -7,11 +7,11 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
 
-from pipeline import graph
-from transforms.brackets import Bracket, to_json
-from transforms.outputs import FuseOptions
-from transforms.rows import STAGES
-from transforms.stages import NAMESPACE
+from lutfuse.pipeline import graph
+from lutfuse.transforms.inputs.brackets import Bracket, to_json
+from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.rows import STAGES
+from lutfuse.transforms.stages import NAMESPACE
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_counts_times_and_bytes_are_there_under_names_that_people_can_read(finis
 
 def test_every_counter_that_people_may_see_is_explained():
     root = Path(__file__).parents[2]
-    source = "".join(path.read_text() for path in (root / "transforms").glob("*.py"))
+    source = "".join(path.read_text() for path in (root / "transforms").rglob("*.py"))
     names = set(re.findall(r'Metrics\.\w+\(NAMESPACE, "([a-z-]+)"\)', source))
     assert len(names) >= 4
     page = (root / "deploy" / "README.md").read_text()

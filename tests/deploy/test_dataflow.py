@@ -10,10 +10,10 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from models.cube import write_cube
-from pipeline import dataflow, graph, job
-from pipeline.options import UsageError, add_fuse_arguments, resolve
-from transforms.outputs import FuseOptions
+from lutfuse.models.looks.cube import write_cube
+from lutfuse.pipeline import dataflow, graph, job
+from lutfuse.pipeline.options import UsageError, add_fuse_arguments, resolve
+from lutfuse.transforms.outputs import FuseOptions
 
 IMAGE = "europe-west4-docker.pkg.dev/my-lab/lutfuse/lutfuse:0.1"
 L4 = "type:nvidia-l4;count:1;machine_type:g2-standard-8;install-nvidia-driver:5xx"

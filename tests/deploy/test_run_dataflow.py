@@ -23,7 +23,7 @@ GIVEN = (
 def bare(tmp_path):
     """An environment without credentials, where every request to the network would fail."""
     program = tmp_path / "lutfuse"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m pipeline "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m lutfuse "$@"\n')
     program.chmod(0o755)
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return kept | {"HOME": str(tmp_path), "LUTFUSE": str(program), "https_proxy": "http://127.0.0.1:9"}

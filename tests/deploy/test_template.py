@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import template
+from lutfuse.pipeline import template
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "flex-template" / "metadata.json"
 
@@ -19,7 +19,7 @@ def parameters():
 def test_the_shipped_metadata_is_that_of_the_options_today():
     shipped = json.loads(SHIPPED.read_text())
     assert shipped == template.metadata(), (
-        "run: python -m pipeline.template > deploy/flex-template/metadata.json"
+        "run: python -m lutfuse.pipeline.template > deploy/flex-template/metadata.json"
     )
 
 

@@ -11,20 +11,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.outputs import CIRCUMSTANCES
+from lutfuse.transforms.outputs import CIRCUMSTANCES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 CARRIED = {
-    "models/weights/lutfuse-student.safetensors",
-    "models/weights/lutfuse-student.json",
-    "models/presets/neutral.json",
-    "models/look.schema.json",
-    "models/py.typed",
-    "transforms/py.typed",
-    "pipeline/py.typed",
+    "lutfuse/py.typed",
+    "lutfuse/models/student/weights/lutfuse-student.safetensors",
+    "lutfuse/models/student/weights/lutfuse-student.json",
+    "lutfuse/models/looks/presets/neutral.json",
+    "lutfuse/models/looks/look.schema.json",
 }
-PACKAGES = {"models", "transforms", "pipeline"}
+PACKAGES = {"lutfuse"}
 
 
 def free_port():
@@ -54,7 +52,7 @@ def serving(command, port, log, **options):
 
 
 def lutfuse(python, *argv, cwd):
-    command = [python, "-m", "pipeline", "fuse", *map(str, argv)]
+    command = [python, "-m", "lutfuse", "fuse", *map(str, argv)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -75,7 +73,9 @@ def test_the_wheel_carries_weights_presets_and_schema_but_no_sources(wheel):
     assert {Path(name).parts[0] for name in names if ".dist-info/" not in name} == PACKAGES
     stray = {name for name in names if name.endswith((".cpp", ".cu", ".h", ".pyc", ".ipynb", ".log"))}
     assert stray == set()
-    assert sum(name.startswith("models/native/_native.") and name.endswith(".so") for name in names) == 1
+    assert (
+        sum(name.startswith("lutfuse/models/native/_native.") and name.endswith(".so") for name in names) == 1
+    )
 
 
 def test_the_clean_environment_has_the_wheel_and_nothing_of_this_checkout(clean_python, tmp_path):

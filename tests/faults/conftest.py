@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import cli
+from lutfuse.pipeline import cli
 
 
 def fuse(source: Path, output: Path, *flags: str) -> int:
@@ -23,7 +23,7 @@ class Running:
     """`lutfuse fuse` in a process group of its own, as on a machine that may be taken away."""
 
     def __init__(self, source: Path, output: Path, *flags: str) -> None:
-        command = [sys.executable, "-m", "pipeline", "fuse", "--input", source, "--output", output, *flags]
+        command = [sys.executable, "-m", "lutfuse", "fuse", "--input", source, "--output", output, *flags]
         self.output, self.log = output, output.parent / f"log-{time.monotonic_ns()}"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.fusion import cuda_device_count, fuse
+from lutfuse.models.fusion.kernel import cuda_device_count, fuse
 
 pytestmark = pytest.mark.needs_cuda
 

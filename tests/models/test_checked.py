@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from models.checked import ConfigError
-from models.config import StudentConfig, TrainConfig
-from models.train import main
+from lutfuse.models.checked import ConfigError
+from lutfuse.models.student.config import StudentConfig
+from lutfuse.models.training.recipe import TrainConfig
+from lutfuse.models.training.train import main
 
 WRONG = [
     ({"steps": "many"}, "steps is 'many'; it must be a whole number"),

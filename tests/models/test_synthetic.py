@@ -2,10 +2,17 @@ import cv2
 import numpy as np
 import pytest
 
-from models import metrics
-from models.interior import light, shapes, textures
-from models.interior.outside import Outside
-from models.synthetic import FULL_WELL, READ_NOISE, expose, reference, render_scene, synthesise_bracket
+from lutfuse.models.interior import light, shapes, textures
+from lutfuse.models.interior.outside import Outside
+from lutfuse.models.metrics import metrics
+from lutfuse.models.synthetic import (
+    FULL_WELL,
+    READ_NOISE,
+    expose,
+    reference,
+    render_scene,
+    synthesise_bracket,
+)
 
 SIZE = (160, 90)
 

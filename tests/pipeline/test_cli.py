@@ -11,7 +11,7 @@ import pytest
 
 
 def lutfuse(*argv, cwd=None):
-    command = [sys.executable, "-m", "pipeline", *map(str, argv)]
+    command = [sys.executable, "-m", "lutfuse", *map(str, argv)]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd, check=False)
 
 

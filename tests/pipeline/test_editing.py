@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from models.cube import write_cube
-from pipeline.editing import lut_size
-from pipeline.job import describe
-from pipeline.options import UsageError, add_fuse_arguments, resolve
-from transforms.arguments import share
+from lutfuse.models.looks.cube import write_cube
+from lutfuse.pipeline.editing import lut_size
+from lutfuse.pipeline.job import describe
+from lutfuse.pipeline.options import UsageError, add_fuse_arguments, resolve
+from lutfuse.transforms.arguments import share
 
 
 def parse(*argv):

@@ -6,13 +6,13 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
 
-from models.fusion import fuse
-from models.predictor import Predictor
-from pipeline import graph
-from transforms import image_io
-from transforms.brackets import Bracket, to_json
-from transforms.outputs import FuseOptions
-from transforms.rows import read_rows
+from lutfuse.models.fusion.kernel import fuse
+from lutfuse.models.student.predictor import Predictor
+from lutfuse.pipeline import graph
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inputs.brackets import Bracket, to_json
+from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.rows import read_rows
 
 
 @pytest.fixture

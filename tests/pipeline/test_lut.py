@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.cube import read_cube
-from pipeline.cli import main
-from transforms import image_io
+from lutfuse.models.looks.cube import read_cube
+from lutfuse.pipeline.cli import main
+from lutfuse.transforms.images import io as image_io
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from pipeline.options import (
+from lutfuse.pipeline.options import (
     UsageError,
     add_fuse_arguments,
     check_beam_args,

@@ -7,9 +7,9 @@ import time
 import pyarrow as pa
 from rich.console import Console
 
-from pipeline import progress
-from transforms.progress_file import report, tally
-from transforms.rows import FAILURES_SCHEMA, account, failure_row
+from lutfuse.pipeline import progress
+from lutfuse.transforms.progress_file import report, tally
+from lutfuse.transforms.rows import FAILURES_SCHEMA, account, failure_row
 
 
 def counts(fused=0, skipped=0, failed=0):

@@ -28,7 +28,7 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from transforms import storage
+from lutfuse.transforms.storage import files
 
 SERVERS = {
     "gs": ("gcp_storage_emulator", ["start", "--in-memory", "--quiet", "--host=127.0.0.1", "--port={port}"]),
@@ -175,7 +175,7 @@ def bucket(request, servers, clients, monkeypatch) -> Iterator[Bucket]:
             monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
         made = Bucket(scheme, name, proxy.url, client, proxy)
         monkeypatch.setattr(FileSystems, "_pipeline_options", PipelineOptions(made.beam_args))
-        monkeypatch.setattr("transforms.retries.FIRST_WAIT_S", 0.01)
+        monkeypatch.setattr("lutfuse.transforms.storage.retries.FIRST_WAIT_S", 0.01)
         yield made
 
 
@@ -319,7 +319,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def quick_timeouts(monkeypatch) -> None:
     """Clients give up after a second without a byte."""
-    monkeypatch.setattr("transforms.object_stores.READ_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("lutfuse.transforms.storage.object_stores.READ_TIMEOUT_S", 1.0)
 
 
 @pytest.fixture
@@ -330,6 +330,6 @@ def upload_bracket(bucket: Bucket, write_bracket, tmp_path: Path) -> Callable[..
         folder = tmp_path / "upload" / prefix
         paths = write_bracket(folder, count, **scene)
         bucket.upload(folder, prefix)
-        return [storage.join(bucket.root, prefix, os.path.basename(path)) for path in paths]
+        return [files.join(bucket.root, prefix, os.path.basename(path)) for path in paths]
 
     return write

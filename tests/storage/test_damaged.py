@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pipeline import cli
+from lutfuse.pipeline import cli
 
 RGB = np.tile(np.arange(32, dtype=np.uint8)[None, :, None] * 8, (24, 1, 3))
 
@@ -159,7 +159,7 @@ def test_a_thousand_brackets_with_a_tenth_damaged_need_no_more_memory_than_a_hun
         folder = tmp_path / str(count)
         write_brackets(put_local(folder / "in"), count)
         argv = ["fuse", "--input", f"{folder}/in/list.jsonl", "--output", f"{folder}/out"]
-        done = subprocess.run([sys.executable, "-m", "pipeline", *argv], capture_output=True, check=False)
+        done = subprocess.run([sys.executable, "-m", "lutfuse", *argv], capture_output=True, check=False)
         assert done.returncode == 3, done.stderr
         check(count, rows_of(folder / "out", "metrics"), rows_of(folder / "out", "failures"))
         # Of the largest child so far, in KiB: the second is not smaller than the first.

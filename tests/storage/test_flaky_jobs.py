@@ -5,8 +5,8 @@ import io
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import cli
-from transforms import retries
+from lutfuse.pipeline import cli
+from lutfuse.transforms.storage import retries
 
 # Beam makes a new client for every file of s3://, seconds a job, so not every test runs there each time.
 slow_on_s3 = pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
-from models.checkpoint import SHIPPED
-from pipeline import job
-from pipeline.cli import main
-from pipeline.options import UsageError, add_fuse_arguments, resolve
-from transforms import image_io
-from transforms.discovery import find_brackets
+from lutfuse.models.student.checkpoint import SHIPPED
+from lutfuse.pipeline import job
+from lutfuse.pipeline.cli import main
+from lutfuse.pipeline.options import UsageError, add_fuse_arguments, resolve
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inputs.discovery import find_brackets
 
 
 def fuse(bucket, source, *flags, output="out"):

@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.cube import CubeError, read_cube, write_cube
-from models.looks import Look, load_preset
-from models.predictor import Predictor
-from models.reference import fuse_reference
-from transforms import exports, image_io
-from transforms.brackets import Bracket
-from transforms.exports import ACTS_ON, Edit, cube_text, exports_done, merge
-from transforms.exposures import planned_bytes, read_exposures
-from transforms.fuse import FuseBrackets, fuse_bracket, plan_edit
-from transforms.outputs import FuseOptions
-from transforms.stages import Stages
+from lutfuse.models.fusion.twin import fuse_reference
+from lutfuse.models.looks.cube import CubeError, read_cube, write_cube
+from lutfuse.models.looks.load import Look, load_preset
+from lutfuse.models.student.predictor import Predictor
+from lutfuse.transforms import exports
+from lutfuse.transforms.exports import ACTS_ON, Edit, cube_text, exports_done, merge
+from lutfuse.transforms.exposures import planned_bytes, read_exposures
+from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket, plan_edit
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.stages import Stages
 
 IDENTITY = np.indices((2, 2, 2), np.float64)[::-1].transpose(1, 2, 3, 0)
 
@@ -185,7 +186,7 @@ class TestReRuns:
 
 @pytest.mark.slow
 def test_distance_to_the_finest_lut_falls_at_every_step(frames, predictor):
-    from models.fusion import fuse
+    from lutfuse.models.fusion.kernel import fuse
 
     distances = []
     for seed in range(10):

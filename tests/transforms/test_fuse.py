@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.looks import load_preset
-from models.predictor import Predictor
-from transforms import fuse, image_io, storage
-from transforms.brackets import Bracket
-from transforms.fuse import FuseBrackets, fuse_bracket, scores
-from transforms.outputs import FuseOptions, config_hash, output_uri, recover_row
-from transforms.rows import METRICS_SCHEMA, TIMINGS, check_row
-from transforms.stages import BracketError
+from lutfuse.models.looks.load import load_preset
+from lutfuse.models.student.predictor import Predictor
+from lutfuse.transforms import fuse
+from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket, scores
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.outputs import FuseOptions, config_hash, output_uri, recover_row
+from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, check_row
+from lutfuse.transforms.stages import BracketError
+from lutfuse.transforms.storage import files
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def test_a_foreign_file_in_the_place_of_the_output_is_not_mistaken_for_a_result(
         if content is None
         else content
     )
-    storage.write_bytes(output_uri(bracket.group_id, options), data)
+    files.write_bytes(output_uri(bracket.group_id, options), data)
     assert recover_row(bracket, options, "c") is None
 
 
@@ -197,7 +199,7 @@ def test_a_full_disk_is_the_jobs_error_and_not_the_brackets(bracket, options, pr
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(storage, "write_bytes", full)
+    monkeypatch.setattr(files, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         fuse_bracket(bracket, options, predictor)
 
@@ -262,8 +264,8 @@ def test_threads_of_a_process_share_the_gpu_a_few_at_a_time(monkeypatch, bracket
         here.pop()
         return images[0]
 
-    monkeypatch.setattr("models.fusion.fuse", fuse_slowly)
-    monkeypatch.setattr("models.fusion.cuda_device_count", lambda: 1)
+    monkeypatch.setattr("lutfuse.models.fusion.kernel.fuse", fuse_slowly)
+    monkeypatch.setattr("lutfuse.models.fusion.kernel.cuda_device_count", lambda: 1)
     scenes = [replace(bracket, group_id=str(i)) for i in range(8)]
     with ThreadPoolExecutor(8) as threads:
         rows = list(threads.map(lambda scene: fuse_bracket(scene, options, predictor), scenes))

@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from transforms import image_io, storage
-from transforms.brackets import Bracket
-from transforms.exposures import planned_bytes
-from transforms.fuse import FuseBrackets
-from transforms.inflight import MemoryBudget
-from transforms.outputs import FuseOptions
-from transforms.stages import BracketError, Stages
+from lutfuse.transforms.exposures import planned_bytes
+from lutfuse.transforms.fuse import FuseBrackets
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inflight import MemoryBudget
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.stages import BracketError, Stages
+from lutfuse.transforms.storage import files
 
 
 class Gauge:
@@ -135,7 +136,7 @@ def test_a_bracket_is_planned_from_one_header_before_anything_is_decoded(
 def test_a_header_behind_the_first_bytes_is_found_and_a_missing_one_is_the_decoders_failure(
     tmp_path, write_bracket, monkeypatch
 ):
-    monkeypatch.setattr("transforms.exposures.HEADER_BYTES", 30)
+    monkeypatch.setattr("lutfuse.transforms.exposures.HEADER_BYTES", 30)
     options = FuseOptions(output=str(tmp_path))
     uris = tuple(write_bracket(tmp_path / "a", 2))
     assert planned_bytes(Bracket("a", uris), options, Stages()) == 4 * 64 * 48 * 3
@@ -143,11 +144,11 @@ def test_a_header_behind_the_first_bytes_is_found_and_a_missing_one_is_the_decod
         (b"\xff\xd8\xff\xe0", "truncated"),
         (b"nothing at all like a picture", "not_an_image"),
     ):
-        storage.write_bytes(uris[0], content)
+        files.write_bytes(uris[0], content)
         with pytest.raises(BracketError, match="0.jpg") as caught:
             planned_bytes(Bracket("a", uris), options, Stages())
         assert (caught.value.stage, caught.value.error_type) == ("decode", kind)
-    storage.write_bytes(uris[0], b"\xff\xd8\xff\xe0" + bytes(100))
+    files.write_bytes(uris[0], b"\xff\xd8\xff\xe0" + bytes(100))
     with pytest.raises(BracketError, match="0.jpg"):
         planned_bytes(Bracket("a", uris), options, Stages())
 
@@ -182,6 +183,6 @@ def test_storage_that_stays_away_while_looking_for_a_result_is_the_jobs_error(
     def gone(uri, limit):
         raise TimeoutError("no answer")
 
-    monkeypatch.setattr(storage, "read_start", gone)
+    monkeypatch.setattr(files, "read_start", gone)
     with pytest.raises(TimeoutError):
         next(step.process(Bracket("a", tuple(write_bracket(tmp_path / "in", 2)))))

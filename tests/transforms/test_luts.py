@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.cube import Cube, write_cube
-from models.looks import load_preset, unit_lut
-from models.predictor import Predictor
-from transforms import image_io, luts
-from transforms.brackets import Bracket
-from transforms.fuse import FuseBrackets, fuse_bracket
-from transforms.luts import lut_uri, read_given
-from transforms.outputs import FuseOptions, GivenLuts, config_hash
-from transforms.stages import BracketError, Stages
+from lutfuse.models.looks.cube import Cube, write_cube
+from lutfuse.models.looks.load import load_preset, unit_lut
+from lutfuse.models.student.predictor import Predictor
+from lutfuse.transforms import luts
+from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.luts import lut_uri, read_given
+from lutfuse.transforms.outputs import FuseOptions, GivenLuts, config_hash
+from lutfuse.transforms.stages import BracketError, Stages
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
 
-from transforms.rows import (
+from lutfuse.transforms.rows import (
     FAILURES_SCHEMA,
     METRICS_SCHEMA,
     WriteRows,
@@ -131,7 +131,7 @@ def test_a_checked_row_can_be_checked_a_thousand_times_in_no_time():
 
 
 def test_many_small_bundles_leave_few_row_groups_and_shards_of_like_size(tmp_path, monkeypatch):
-    monkeypatch.setattr("transforms.rows.ROWS_PER_GROUP", 50)
+    monkeypatch.setattr("lutfuse.transforms.rows.ROWS_PER_GROUP", 50)
     prefix = f"{tmp_path}/t/job"
     with TestPipeline(runner=FnApiRunner()) as pipeline:
         numbers = pipeline | beam.Create(range(2000)) | beam.Reshuffle()

@@ -5,10 +5,9 @@ import shutil
 
 import pytest
 
-from models.checkpoint import SHIPPED
-from models.predictor import Predictor
-from transforms import storage
-from transforms.weights import load_predictor, weights_files
+from lutfuse.models.student.checkpoint import SHIPPED
+from lutfuse.models.student.predictor import Predictor
+from lutfuse.transforms.weights import load_predictor, weights_files
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def objects(monkeypatch):
             raise FileNotFoundError(2, "no such object", uri)
         return held[uri]
 
-    monkeypatch.setattr(storage, "read_bytes", read)
+    monkeypatch.setattr("lutfuse.transforms.storage.files.read_bytes", read)
     return held
 
 

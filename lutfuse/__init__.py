@@ -1,0 +1,13 @@
+"""Exposure fusion of brackets by the million.
+
+Importing it is quick: torch and Beam are loaded by what uses them.
+"""
+
+
+def __getattr__(name: str) -> str:
+    # importlib.metadata takes longer to import than the rest of this package's first steps.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lutfuse")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,8 @@
+"""`python -m lutfuse` is the command `lutfuse`."""
+
+import sys
+
+from lutfuse.pipeline.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

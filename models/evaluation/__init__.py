@@ -1,0 +1,1 @@
+"""Quality tables of methods and of variants of the recipe."""

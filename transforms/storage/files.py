@@ -1,0 +1,226 @@
+"""Files by URI: local paths, `gs://` and `s3://`, with one behaviour.
+
+Every write is all or nothing: a local file gets a temporary name and a rename, an object is one upload.
+Transient errors are tried again with backoff and jitter (`retries`). All errors are OSErrors, the same ones
+for a file and an object: FileNotFoundError, PermissionError, or what the store said.
+"""
+
+import contextlib
+import glob
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, BinaryIO, TypeVar
+
+from lutfuse.transforms.storage import listing, object_stores
+from lutfuse.transforms.storage.object_stores import ObjectStore, split_uri
+from lutfuse.transforms.storage.retries import as_os_error, explain, is_fatal, retrying
+
+__all__ = [
+    "basename",
+    "check_writable",
+    "create",
+    "delete",
+    "delete_below",
+    "explain",
+    "is_fatal",
+    "is_local",
+    "join",
+    "list_files",
+    "match_files",
+    "opened",
+    "parent",
+    "read_bytes",
+    "read_start",
+    "size",
+    "sweep",
+    "write_bytes",
+]
+
+STALE_S = 3600.0  # no write takes an hour: an older temporary file has lost its writer
+_PARTIAL = ".partial"
+_SPOOL_BYTES = 16 << 20  # of a stream to an object, kept in memory before a temporary file is used
+
+T = TypeVar("T")
+
+
+def is_local(uri: str) -> bool:
+    """Whether `uri` names a file of this machine rather than an object in a bucket."""
+    return "://" not in uri
+
+
+def join(root: str, *parts: str) -> str:
+    """`root/part/part`, for local paths and URIs alike."""
+    return "/".join([root.rstrip("/") or "/", *parts]).replace("//", "/", 1 if root == "/" else 0)
+
+
+def basename(uri: str) -> str:
+    """The last component of a path or URI."""
+    return uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+def parent(uri: str) -> str:
+    """Everything before the last component; empty where there is none."""
+    head, slash, _ = uri.rstrip("/").rpartition("/")
+    return head or slash
+
+
+def _object(uri: str, operation: Callable[[ObjectStore, str, str], T]) -> T:
+    """`operation(store, bucket, key)` with retries, its error made an OSError that names `uri`."""
+    scheme, bucket, key = split_uri(uri)
+    try:
+        store = object_stores.store_of(scheme)
+        return retrying(operation, store, bucket, key)
+    except OSError:
+        raise
+    except Exception as error:
+        # Storage clients raise many types without a common base.
+        raise as_os_error(error, uri) from error
+
+
+def read_bytes(uri: str, *, limit: int | None = None) -> bytes:
+    """Content of `uri`, or its first `limit` bytes; raises OSError, also where less came than is stored."""
+    return _read(uri, limit)[0]
+
+
+def read_start(uri: str, limit: int) -> tuple[bytes, int]:
+    """The first `limit` bytes, and how many are stored: one look where `size` and `read_bytes` are two."""
+    return _read(uri, limit)
+
+
+def _read(uri: str, limit: int | None) -> tuple[bytes, int]:
+    if is_local(uri):
+        return retrying(_read_local, uri, limit)
+    return _object(uri, lambda store, bucket, key: store.read(bucket, key, limit))
+
+
+def _read_local(path: str, limit: int | None) -> tuple[bytes, int]:
+    with Path(path).open("rb") as file:
+        return file.read(-1 if limit is None else limit), os.fstat(file.fileno()).st_size
+
+
+@contextlib.contextmanager
+def opened(uri: str) -> Iterator[IO[bytes]]:
+    """A file that may be large, to read from; an object is copied to a temporary file, whole, beforehand."""
+    if is_local(uri):
+        with Path(uri).open("rb") as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        _object(uri, lambda store, bucket, key: store.fetch(bucket, key, copy))
+        copy.seek(0)
+        yield copy
+
+
+def size(uri: str) -> int | None:
+    """Bytes stored under `uri`, or None where there is no such file."""
+    if is_local(uri):
+        path = Path(uri)
+        return path.stat().st_size if path.is_file() else None
+    return _object(uri, lambda store, bucket, key: store.size(bucket, key))
+
+
+def write_bytes(uri: str, data: bytes, *, mime: str = "application/octet-stream") -> None:
+    """Publish `data` under `uri`, whole or not at all; an older file of that name is replaced."""
+    if is_local(uri):
+        retrying(_write_local, uri, data)
+    else:
+        _object(uri, lambda store, bucket, key: store.write(bucket, key, data, mime))
+
+
+def _write_local(path: str, data: bytes) -> None:
+    with _create_local(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def create(uri: str) -> Iterator[IO[bytes]]:
+    """A stream for a long text that appears under `uri` when the block ends without an error."""
+    if is_local(uri):
+        with _create_local(uri) as file:
+            yield file
+        return
+    # An open upload would publish a part of the text if the block failed, so it waits for the block's end.
+    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
+        yield spool
+
+        def upload(store: ObjectStore, bucket: str, key: str) -> None:
+            spool.seek(0)
+            store.write(bucket, key, spool, "application/octet-stream")
+
+        _object(uri, upload)
+
+
+@contextlib.contextmanager
+def _create_local(name: str) -> Iterator[BinaryIO]:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own for each attempt: two workers given the same bundle must not share one.
+    temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            # Else the rename may reach the disk before the content, and a power cut leaves an empty file.
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def list_files(uri: str) -> Iterator[str]:
+    """All files below the folder `uri`, those of one folder together; hidden ones are left out."""
+    if is_local(uri):
+        return listing.walk(uri)
+    return listing.visible(listing.list_objects(join(uri, "")), uri.rstrip("/"))
+
+
+def match_files(pattern: str) -> Iterator[str]:
+    """Files that match a glob; folders that match stand for all files below them."""
+    return listing.match_local(pattern) if is_local(pattern) else listing.match_objects(pattern)
+
+
+def delete(uris: Iterable[str]) -> None:
+    """Remove files that may or may not be there."""
+    for uri in uris:
+        if is_local(uri):
+            Path(uri).unlink(missing_ok=True)
+        else:
+            _object(uri, lambda store, bucket, key: store.delete(bucket, key))
+
+
+def delete_below(folder: str, prefix: str) -> None:
+    """Remove the subfolders of `folder` whose names start with `prefix`, and all in them."""
+    if is_local(folder):
+        for path in Path(folder).glob(f"{glob.escape(prefix)}*"):
+            shutil.rmtree(path, ignore_errors=True)
+    else:
+        delete(list(listing.list_objects(join(folder, prefix))))
+
+
+def sweep(folder: str) -> None:
+    """Remove what killed writers left below the local `folder`; object stores keep no such files."""
+    if not is_local(folder):
+        return
+    with contextlib.suppress(OSError):  # tidiness is worth no job
+        for name in listing.walk(folder, everything=True):
+            if name.endswith(_PARTIAL) and basename(name).startswith("."):
+                _delete_stale(Path(name))
+
+
+def _delete_stale(path: Path) -> None:
+    # One that cannot be removed stays: its writer is alive and has just renamed it, or it is not ours.
+    with contextlib.suppress(OSError):
+        if abs(time.time() - path.stat().st_mtime) > STALE_S:
+            path.unlink()
+
+
+def check_writable(folder: str) -> None:
+    """Write and remove a small probe below `folder`; raises OSError."""
+    probe = join(folder, f"probe-{uuid.uuid4().hex}.tmp")
+    write_bytes(probe, b"lutfuse")
+    delete([probe])
