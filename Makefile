@@ -19,12 +19,12 @@ $(VENV)/ready: $(NATIVE)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint]"
 	@touch $@
 
-# The package as it is installed, as links into the source folders: type checker and import contracts, which run
-# no import hooks, read it there.
+# The package as it is installed, made of links to the sources: the type checker and the import contracts read
+# it there, for they know no import hooks.
 TREE := build/tree
 $(TREE)/lutfuse: Makefile
 	@rm -rf $(TREE) && mkdir -p $@
-	@ln -s $(CURDIR)/lutfuse/* $(CURDIR)/pipeline $(CURDIR)/transforms $(CURDIR)/models $@/
+	@ln -s $(addprefix $(CURDIR)/,$(wildcard lutfuse/*.* ) pipeline transforms models) $@/
 
 setup: $(VENV)/ready ## create .venv and build the extension
 
@@ -63,9 +63,9 @@ lint: $(VENV)/ready $(TREE)/lutfuse ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	# -S: without the import hook of the editable install, which would hide the tree.
-	PYTHONPATH=$(TREE):$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-		$(BIN)/python -S $(BIN)/lint-imports
+	@# -S: without the import hook of the editable install, which would come before the tree.
+	cd $(TREE) && PYTHONPATH=$$($(CURDIR)/$(BIN)/python -c 'import site; print(*site.getsitepackages(), sep=":")') \
+		$(CURDIR)/$(BIN)/python -S $(CURDIR)/$(BIN)/lint-imports --config $(CURDIR)/pyproject.toml
 
 format: $(VENV)/ready ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
