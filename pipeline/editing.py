@@ -5,7 +5,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from lutfuse.models.looks.cube import MAX_BYTES, MAX_SIZE, MIN_SIZE, CubeError, read_cube
+from lutfuse.models.contract import LUT_SIZES
+from lutfuse.models.looks.cube import MAX_BYTES, CubeError, read_cube
 from lutfuse.models.looks.load import PRESETS, Look, LookError, load_look, load_preset
 from lutfuse.pipeline.usage import UsageError, absolute
 from lutfuse.transforms.arguments import share, whole_number
@@ -20,10 +21,10 @@ _log = logging.getLogger("lutfuse")
 def lut_size(text: str) -> int:
     """An argparse type for the size of a LUT, with the reason for its upper end."""
     try:
-        return whole_number(MIN_SIZE, MAX_SIZE)(text)
+        return whole_number(*LUT_SIZES)(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            f"{error} (at {MAX_SIZE} a LUT has 2.1 million nodes, and OpenColorIO takes no larger one)"
+            f"{error} (at {LUT_SIZES.high} a LUT has 2.1 million nodes, and OpenColorIO takes no larger one)"
         ) from None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES
 from lutfuse.models.looks.cube import CubeError, write_cube
 from lutfuse.pipeline.editing import add_look_arguments, lut_size, read_look, warn_of_size
 from lutfuse.pipeline.usage import (
@@ -47,9 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size",
         type=lut_size,
-        default=33,
+        default=DEFAULT_LUT_SIZE,
         metavar="N",
-        help="nodes an axis, 2 to 129 (default: %(default)s)",
+        help=f"nodes an axis, {LUT_SIZES} (default: %(default)s)",
     )
     parser.add_argument("--title", help="title that grading tools show (default: name of the bracket)")
     parser.add_argument(

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES
 from lutfuse.pipeline.editing import add_editing_arguments, editing_fields, lut_size
 from lutfuse.pipeline.usage import UsageError as UsageError
 from lutfuse.pipeline.usage import absolute, add_reference, add_weights
@@ -101,9 +102,9 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     picture.add_argument(
         "--lut-size",
         type=lut_size,
-        default=33,
+        default=DEFAULT_LUT_SIZE,
         metavar="N",
-        help="nodes along each axis of the 3D LUT, 2 to 129 (default: %(default)s)",
+        help=f"nodes along each axis of the 3D LUT, {LUT_SIZES} (default: %(default)s)",
     )
     picture.add_argument(
         "--format",

@@ -19,12 +19,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from lutfuse.models.contract import Pixels
 from lutfuse.models.fusion.kernel import available_paths, fuse
 from lutfuse.models.fusion.twin import fuse_reference
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.models.synthetic import expose, render_scene
 from lutfuse.transforms.arguments import add_size, whole_number
-from lutfuse.transforms.exposures import Pixels
 from lutfuse.transforms.fuse import scores, used_device
 from lutfuse.transforms.images import io as image_io
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from apache_beam.metrics.metric import Metrics
 
+from lutfuse.models.contract import Pixels
 from lutfuse.models.looks.cube import MAX_TEXT, Cube, CubeError, read_cube, write_cube
 from lutfuse.models.looks.load import Look
-from lutfuse.transforms.exposures import Pixels, deepened
+from lutfuse.transforms.exposures import deepened
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.luts import lut_uri

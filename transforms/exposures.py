@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from apache_beam.metrics.metric import Metrics
 
+from lutfuse.models.contract import Pixels
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.outputs import FuseOptions
 from lutfuse.transforms.stages import NAMESPACE, BracketError, Stages
 from lutfuse.transforms.storage import files
-
-Pixels = np.ndarray  # [H, W, 3] uint8 or uint16, display-encoded RGB
 
 HEADER_BYTES = 1 << 16  # of a file, to learn its size from
 

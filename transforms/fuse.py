@@ -17,10 +17,11 @@ import cv2
 from apache_beam.metrics.metric import Metrics
 from apache_beam.utils.shared import Shared
 
+from lutfuse.models.contract import Pixels
 from lutfuse.models.looks.cube import Cube
 from lutfuse.models.looks.load import bake_look, edit_grid, unit_lut
 from lutfuse.transforms.exports import Edit, exports_done, middle, write_exports
-from lutfuse.transforms.exposures import Pixels, planned_bytes, read_exposures, read_reference, same_depth
+from lutfuse.transforms.exposures import planned_bytes, read_exposures, read_reference, same_depth
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inflight import MemoryBudget
 from lutfuse.transforms.inputs.brackets import Bracket

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from lutfuse.models.contract import DEFAULT_LUT_SIZE
 from lutfuse.models.looks.cube import Cube
 from lutfuse.models.looks.load import Look
 from lutfuse.transforms.images import io as image_io
@@ -57,7 +58,7 @@ class FuseOptions:
     output: str
     image_format: str = "jpeg"
     quality: int = 95
-    lut_size: int = 33
+    lut_size: int = DEFAULT_LUT_SIZE
     look: Look | None = None
     strength: float = 1.0
     luts: GivenLuts | None = None

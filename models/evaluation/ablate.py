@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from lutfuse.models.checked import ConfigError
+from lutfuse.models.contract import DEFAULT_LUT_SIZE, U8
 from lutfuse.models.evaluation import evaluate
 from lutfuse.models.evaluation.evaluate import Row
 from lutfuse.models.evaluation.line_plot import line_plot
@@ -21,7 +22,7 @@ from lutfuse.models.student.predictor import Predictor
 from lutfuse.models.training import train
 from lutfuse.models.training.recipe import TrainConfig
 from lutfuse.models.training.samples import split
-from lutfuse.models.training.scenes import U8, Scene, bracket_folders
+from lutfuse.models.training.scenes import Scene, bracket_folders
 
 DESCRIPTION = """\
 Train the recipe, and the recipe with one thing changed, each with the same seed, the same batches and the
@@ -43,8 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no-priors": {"student": {"priors": False}},
 }
 SCORES = ("psnr_db", "ssim", "mef_ssim", "mef_ssim_c", "ciede2000")
-LUT_SIZE = 33
-LUT_SIZES = (4, 8, 16, 32, 64)
+SIZES_COMPARED = (4, 8, 16, 32, 64)
 HELD_OUT = "held-out"
 
 
@@ -178,7 +178,7 @@ def _train_and_score(
     path = folder / "scores.json"
     key = _key(folder, tests)
     if not path.exists() or json.loads(path.read_text())["key"] != key:
-        rows = score_tests(Predictor.load(folder / "student.safetensors"), LUT_SIZE, tests)
+        rows = score_tests(Predictor.load(folder / "student.safetensors"), DEFAULT_LUT_SIZE, tests)
         write_whole(path, json.dumps({"key": key, "rows": rows}).encode())
 
 
@@ -218,7 +218,7 @@ def write_tables(output: Path, variants: Mapping[str, TrainConfig], tests: Seque
     recipe = next(iter(variants.values()))
     lines = [
         f"Each variant changes one thing in the recipe; {recipe.steps} steps of the student, seed "
-        f"{recipe.seed}, N = {LUT_SIZE}, about {recipe.frames_per_batch} frames per batch, views of "
+        f"{recipe.seed}, N = {DEFAULT_LUT_SIZE}, about {recipe.frames_per_batch} frames per batch, views of "
         f"{recipe.view} px, distil = {recipe.distil}. Means over brackets.\n"
     ]
     for of in dict.fromkeys(row["set"] for row in rows):
@@ -235,7 +235,7 @@ def write_sizes(output: Path, predictor: Predictor, tests: Sequence[TestBracket]
         train.console.print("no test bracket has a reference: PSNR against N is left out")
         return
     rows: list[Row] = [
-        {"lut_size": size} | row for size in LUT_SIZES for row in score_tests(predictor, size, known)
+        {"lut_size": size} | row for size in SIZES_COMPARED for row in score_tests(predictor, size, known)
     ]
     lines = {
         str(of): [float(row["psnr_db"] or math.nan) for row in rows if row["set"] == of]
@@ -244,4 +244,4 @@ def write_sizes(output: Path, predictor: Predictor, tests: Sequence[TestBracket]
     table = (output / "ablation.md").read_text() + f"\n## Size of the LUT\n\n{evaluate.to_markdown(rows)}"
     write_whole(output / "ablation.md", table.encode())
     write_whole(output / "psnr_vs_n.csv", evaluate.to_csv(rows).encode())
-    write_whole(output / "psnr_vs_n.png", line_plot(LUT_SIZES, lines, "N, nodes a side", "PSNR, dB"))
+    write_whole(output / "psnr_vs_n.png", line_plot(SIZES_COMPARED, lines, "N, nodes a side", "PSNR, dB"))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lutfuse.models.training.scenes import U8
+from lutfuse.models.contract import U8
 
 CAPTION = 22  # px, height of the strip with the name
 GAP = 6  # px between tiles

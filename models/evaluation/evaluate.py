@@ -14,15 +14,14 @@ import cv2
 import numpy as np
 
 from lutfuse.models.checked import ConfigError
+from lutfuse.models.contract import DEFAULT_LUT_SIZE, EXPOSURES, LUT_SIZES, U8
 from lutfuse.models.evaluation.contact_sheet import contact_sheet
 from lutfuse.models.fusion import kernel as fusion
 from lutfuse.models.metrics import metrics
 from lutfuse.models.student.checkpoint import output_folder, write_whole
-from lutfuse.models.student.config import MAX_FRAMES
 from lutfuse.models.student.implicit_lut import check_lut_size
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.models.training.scenes import (
-    U8,
     bracket_folders,
     exposure_files,
     exposure_fusion,
@@ -78,7 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         help="all frames of a bracket, or its darkest and brightest only (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--lut-size", type=int, default=33, metavar="N", help="2 to 129 nodes a side (default: %(default)s)"
+        "--lut-size",
+        type=int,
+        default=DEFAULT_LUT_SIZE,
+        metavar="N",
+        help=f"{LUT_SIZES} nodes a side (default: %(default)s)",
     )
     parser.add_argument(
         "--max-side", type=int, default=NO_LIMIT, metavar="PX",
@@ -117,8 +120,8 @@ def read_bracket(folder: Path, max_side: int, ends: bool) -> tuple[list[U8], U8 
     frames = sorted(
         (read_rgb(path, max_side) for path in exposure_files(folder)), key=lambda f: float(f.mean())
     )
-    if len(frames) > MAX_FRAMES:
-        raise ConfigError(f"{folder} holds {len(frames)} exposures; a bracket has at most {MAX_FRAMES}")
+    if len(frames) > EXPOSURES.high:
+        raise ConfigError(f"{folder} holds {len(frames)} exposures; a bracket has at most {EXPOSURES.high}")
     path = reference_file(folder)
     return [frames[0], frames[-1]] if ends else frames, read_rgb(path, max_side) if path else None
 

@@ -9,11 +9,7 @@ from typing import Any
 
 import numpy as np
 
-EXPOSURES = (1, 9)
-KNOTS = (2, 16)  # luma knots of a grid
-CELLS = (1, 64)  # rows and columns of a grid
-LUT_SIZES = (2, 129)
-SIDES = (1, 1 << 24)  # pixels
+from lutfuse.models.contract import CELLS, KERNEL_EXPOSURES, KNOTS, LUT_SIZES, SIDES
 
 
 def check_threads(threads: int) -> None:
@@ -41,8 +37,8 @@ def check_places(arrays: dict[str, Any]) -> bool:
 
 
 def check_frames(frames: Sequence[Any]) -> None:
-    if not EXPOSURES[0] <= len(frames) <= EXPOSURES[1]:
-        raise ValueError(f"images: {len(frames)} exposures, must be 1 to {EXPOSURES[1]}; leave some out")
+    if not KERNEL_EXPOSURES.allow(len(frames)):
+        raise ValueError(f"images: {len(frames)} exposures, must be {KERNEL_EXPOSURES}; leave some out")
     for k, frame in enumerate(frames):
         check_image(f"images[{k}]", frame, like=frames[0])
 
@@ -57,8 +53,8 @@ def check_image(name: str, image: Any, *, like: Any) -> None:
     shape = tuple(image.shape)
     if len(shape) != 3 or shape[2] != 3:
         raise ValueError(f"{name} has shape {shape}: must be [H, W, 3], RGB")
-    if not all(SIDES[0] <= side <= SIDES[1] for side in shape[:2]):
-        raise ValueError(f"{name} has shape {shape}: sides must be {SIDES[0]} to {SIDES[1]} pixels")
+    if not all(map(SIDES.allow, shape[:2])):
+        raise ValueError(f"{name} has shape {shape}: sides must be {SIDES} pixels")
     if shape != tuple(like.shape):
         raise ValueError(f"{name} is {shape}, images[0] {tuple(like.shape)}: must be of one size")
     _check_strides(name, image)
@@ -85,10 +81,10 @@ def check_grid(grid: Any, exposures: int) -> None:
         raise ValueError(
             f"grid is for {k} exposures, images are {exposures}: must be [{exposures}, D, Gh, Gw]"
         )
-    if not KNOTS[0] <= knots <= KNOTS[1]:
-        raise ValueError(f"grid has D = {knots} luma knots: must be {KNOTS[0]} to {KNOTS[1]}")
-    if not all(CELLS[0] <= side <= CELLS[1] for side in cells):
-        raise ValueError(f"grid has {cells[0]} × {cells[1]} cells: must be {CELLS[0]} to {CELLS[1]} a side")
+    if not KNOTS.allow(knots):
+        raise ValueError(f"grid has D = {knots} luma knots: must be {KNOTS}")
+    if not all(map(CELLS.allow, cells)):
+        raise ValueError(f"grid has {cells[0]} × {cells[1]} cells: must be {CELLS} a side")
 
 
 def check_lut(lut: Any) -> None:
@@ -96,10 +92,8 @@ def check_lut(lut: Any) -> None:
     n = lut.shape[0]
     if tuple(lut.shape) != (n, n, n, 3):
         raise ValueError(f"lut has shape {tuple(lut.shape)}: must be [N, N, N, 3]")
-    if not LUT_SIZES[0] <= n <= LUT_SIZES[1]:
-        raise ValueError(
-            f"lut has N = {n}: must be {LUT_SIZES[0]} to {LUT_SIZES[1]}; bake it at another size"
-        )
+    if not LUT_SIZES.allow(n):
+        raise ValueError(f"lut has N = {n}: must be {LUT_SIZES}; bake it at another size")
 
 
 def _check_table(name: str, array: Any, layout: str) -> None:

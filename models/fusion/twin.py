@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lutfuse.models.student.thumbnails import LUMA
+from lutfuse.models.contract import LUMA
 
 MIN_WEIGHT = 1e-8  # where every weight vanishes the exposures count alike
 MAX_WEIGHT = 2.0**20  # keeps sums of weighted pixels finite, whatever the grid holds

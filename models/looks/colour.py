@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lutfuse.models.contract import LUMA
 from lutfuse.models.looks.look import Look
-from lutfuse.models.student.thumbnails import LUMA
 
 Colours: TypeAlias = NDArray[np.floating[Any]]
 

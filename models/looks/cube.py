@@ -17,9 +17,10 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from lutfuse.models.looks.cube_header import MAX_SIZE, MIN_SIZE, CubeError, cube_error, is_number, read_header
+from lutfuse.models.contract import LUT_SIZES
+from lutfuse.models.looks.cube_header import CubeError, cube_error, is_number, read_header
 
-__all__ = ["MAX_BYTES", "MAX_SIZE", "MAX_TEXT", "MIN_SIZE", "Cube", "CubeError", "read_cube", "write_cube"]
+__all__ = ["MAX_BYTES", "MAX_TEXT", "Cube", "CubeError", "read_cube", "write_cube"]
 
 MAX_BYTES = 256 * 2**20  # 129³ rows of three 40-character numbers; a caller may check before it reads
 MAX_TEXT = 240  # bytes of a header text that is written: Cube 1.0 allows lines of 250
@@ -109,7 +110,7 @@ def read_cube(text_or_bytes: str | bytes, *, name: str) -> Cube:
     """
     data = text_or_bytes.encode(errors="surrogatepass") if isinstance(text_or_bytes, str) else text_or_bytes
     if len(data) > MAX_BYTES:
-        remedy = f"no {MAX_SIZE}-point LUT needs that"
+        remedy = f"no {LUT_SIZES.high}-point LUT needs that"
         raise cube_error(name, None, f"{len(data)} bytes exceed the limit of {MAX_BYTES}", remedy)
     if b"\0" in data:
         raise cube_error(name, None, "binary or UTF-16 data, not text", "save the LUT as plain-text .cube")
@@ -149,8 +150,8 @@ def write_cube(lut: NDArray[np.floating], *, title: str | None = None, comments:
         comments: lines of the header, without the leading #.
     """
     size = lut.shape[0] if lut.ndim else 0
-    if lut.shape != (size, size, size, 3) or not MIN_SIZE <= size <= MAX_SIZE:
-        rule = f"must be [N, N, N, 3] with N in {MIN_SIZE}..{MAX_SIZE}"
+    if lut.shape != (size, size, size, 3) or not LUT_SIZES.allow(size):
+        rule = f"must be [N, N, N, 3] with N in {LUT_SIZES.low}..{LUT_SIZES.high}"
         raise CubeError(f"LUT of shape {list(lut.shape)}: {rule}; bake it at another size")
     values = lut.astype(np.float32).reshape(-1)
     if not np.isfinite(values).all():

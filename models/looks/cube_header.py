@@ -5,7 +5,8 @@ import re
 
 import numpy as np
 
-MIN_SIZE, MAX_SIZE = 2, 129  # lattice points per axis: 129 is 2.1 M rows
+from lutfuse.models.contract import LUT_SIZES
+
 _MAX_LINE = 4096  # characters of a header line that is read; longer means this is no header
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -88,8 +89,8 @@ class Header:
                 f"LUT_3D_SIZE {' '.join(values)[:40]!r} is not one whole number", "write LUT_3D_SIZE 33"
             )
         size = int(values[0])
-        if not MIN_SIZE <= size <= MAX_SIZE:
-            rule = f"LUT_3D_SIZE {size} is outside {MIN_SIZE}..{MAX_SIZE}"
+        if not LUT_SIZES.allow(size):
+            rule = f"LUT_3D_SIZE {size} is outside {LUT_SIZES.low}..{LUT_SIZES.high}"
             raise self.fail(rule, "export the LUT at 17, 33 or 65 points")
         return size
 

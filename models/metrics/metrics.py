@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lutfuse.models.contract import Image
 from lutfuse.models.metrics.ciede2000 import ciede2000, lab_of_srgb
 
-Image = NDArray[np.uint8] | NDArray[np.uint16]  # [H, W, 3] RGB
 Plane = NDArray[Any]  # [H, W] or [H, W, 3] float32 or float64
 Mean = Callable[[Plane], Plane]  # local mean at every window centre, border included
 

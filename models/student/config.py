@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from lutfuse.models.checked import ConfigError, at_least, from_json, within
+from lutfuse.models.contract import CELLS, KNOTS
 
 MAX_PARAMETERS = 520_000
-MIN_FRAMES, MAX_FRAMES = 2, 9
-MIN_LUT_SIZE, MAX_LUT_SIZE = 2, 129
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +30,8 @@ class StudentConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "lut_hidden")
-        within(self, 2, 16, "luma_bins")  # what the kernel takes
-        within(self, 1, 64, "grid_rows", "grid_cols")
+        within(self, *KNOTS, "luma_bins")
+        within(self, *CELLS, "grid_rows", "grid_cols")
         at_least(self, 2, "width")  # the first layer has half of it
         at_least(self, 0, "blocks", "merged_bins")
         at_least(self, 0.1, "log_weight_range")

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lutfuse.models.student.config import MAX_LUT_SIZE, MIN_LUT_SIZE, StudentConfig
+from lutfuse.models.contract import LUT_SIZES
+from lutfuse.models.student.config import StudentConfig
 
 # Colours per pass: the hidden layers of one chunk stay in the cache, which halves the time of a bake.
 CHUNK = 4096
@@ -14,8 +15,8 @@ CHUNK = 4096
 
 def check_lut_size(size: int) -> None:
     """Raise ValueError unless a LUT may have `size` nodes a side."""
-    if not MIN_LUT_SIZE <= size <= MAX_LUT_SIZE:
-        raise ValueError(f"LUT size is {size}; it must lie in {MIN_LUT_SIZE}…{MAX_LUT_SIZE}")
+    if not LUT_SIZES.allow(size):
+        raise ValueError(f"LUT size is {size}; it must lie in {LUT_SIZES.low}…{LUT_SIZES.high}")
 
 
 def lattice(size: int) -> Tensor:

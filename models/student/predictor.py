@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from lutfuse.models.contract import F32, Image
 from lutfuse.models.student.checkpoint import SHIPPED, load_student
 from lutfuse.models.student.network import Student
-from lutfuse.models.student.thumbnails import Image, check_bracket, exposure_order, informative, thumbnail
-
-F32 = npt.NDArray[np.float32]
+from lutfuse.models.student.thumbnails import check_bracket, exposure_order, informative, thumbnail
 
 _THREADS = threading.Lock()
 

@@ -5,24 +5,18 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from lutfuse.models.student.config import MAX_FRAMES, MIN_FRAMES
+from lutfuse.models.contract import EXPOSURES, F32, LUMA_F32, Image
 
-LUMA = (0.299, 0.587, 0.114)  # of display-encoded R, G, B, everywhere in the method
-LUMA_F32 = np.array(LUMA, np.float32)
 USABLE = 0.47  # from mid-grey: 8 levels of 255 from black and white
 FEWEST_PIXELS = 0.01  # share of a thumbnail that is neither black nor white where a frame shows something
 REPEATED = 0.5 / 255  # mean difference up to which a frame repeats another
 
-F32 = npt.NDArray[np.float32]
-Image = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-
 
 def check_bracket(images: Sequence[Image]) -> None:
     """Raise ValueError, with the remedy, for anything that is not a bracket of 2…9 equal RGB frames."""
-    if not MIN_FRAMES <= len(images) <= MAX_FRAMES:
-        raise ValueError(f"{len(images)} frames; a bracket has {MIN_FRAMES} to {MAX_FRAMES}")
+    if not EXPOSURES.allow(len(images)):
+        raise ValueError(f"{len(images)} frames; a bracket has {EXPOSURES}")
     first = images[0]
     for image in images:
         if image.dtype not in (np.uint8, np.uint16):
@@ -74,7 +68,7 @@ def informative(thumbs: Sequence[F32]) -> tuple[int, ...]:
         shown = np.mean(np.abs(thumb @ LUMA_F32 - np.float32(0.5)) < USABLE)
         if shown > FEWEST_PIXELS and all(np.abs(few[k] - few[j]).mean() > REPEATED for j in kept):
             kept.append(k)
-    return tuple(kept) if len(kept) >= MIN_FRAMES else tuple(range(len(thumbs)))
+    return tuple(kept) if len(kept) >= EXPOSURES.low else tuple(range(len(thumbs)))
 
 
 def exposure_order(thumbs: Sequence[F32]) -> tuple[int, ...]:

@@ -5,16 +5,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from lutfuse.models.student.config import MAX_FRAMES
-from lutfuse.models.student.thumbnails import LUMA_F32
-from lutfuse.models.training.scenes import U8, Scene, dense_reference
+from lutfuse.models.contract import EXPOSURES, F32, LUMA_F32, U8
+from lutfuse.models.training.scenes import Scene, dense_reference
 
 RADIANCE_SUFFIXES = {".hdr"}
 MID_GREY = 0.18
-
-F32 = npt.NDArray[np.float32]
 
 
 def perspective_view(panorama: F32, yaw: float, pitch: float, fov: float, size: int) -> F32:
@@ -67,7 +63,7 @@ def render_scene(radiance: F32, origin: str, view: int, size: int, seed: int) ->
     light = _metered(_random_view(radiance, rng, size) * np.exp(rng.normal(0, 0.06, 3)).astype(np.float32))
     step_ev, centre_ev = rng.uniform(0.5, 0.9), rng.uniform(-0.8, 0.5)
     gamma, contrast = rng.uniform(1.9, 2.5), rng.uniform(0, 0.5)
-    evs = [centre_ev + step_ev * (k - (MAX_FRAMES - 1) / 2) for k in range(MAX_FRAMES)]
+    evs = [centre_ev + step_ev * (k - (EXPOSURES.high - 1) / 2) for k in range(EXPOSURES.high)]
     noise, shift = rng.uniform(0, 0.006), rng.uniform(0, 0.4) * (rng.random() < 0.4)
     frames = []
     for ev in evs:

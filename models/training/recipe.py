@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from lutfuse.models.checked import ConfigError, at_least, from_json, within
-from lutfuse.models.student.config import MAX_LUT_SIZE, MIN_LUT_SIZE, StudentConfig
+from lutfuse.models.contract import LUT_SIZES
+from lutfuse.models.student.config import StudentConfig
 
 Distil = Literal["none", "frozen", "alternating"]
 
@@ -24,7 +25,7 @@ class TeacherConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "bases")
-        within(self, MIN_LUT_SIZE, MAX_LUT_SIZE, "lut_size")
+        within(self, *LUT_SIZES, "lut_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +91,8 @@ class TrainConfig:
         within(self, 0, 2**32 - 1, "seed")
         if not 0 <= self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}; it is a share of the scenes, 0 to below 1")
-        if not self.lut_sizes or not all(MIN_LUT_SIZE <= n <= MAX_LUT_SIZE for n in self.lut_sizes):
-            raise ConfigError(
-                f"lut_sizes is {list(self.lut_sizes)}; it must list sizes of {MIN_LUT_SIZE} to {MAX_LUT_SIZE}"
-            )
+        if not self.lut_sizes or not all(map(LUT_SIZES.allow, self.lut_sizes)):
+            raise ConfigError(f"lut_sizes is {list(self.lut_sizes)}; it must list sizes of {LUT_SIZES}")
         if self.distil != "none":
             self.teacher_shape()
 

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from lutfuse.models.student.config import MAX_FRAMES
+from lutfuse.models.contract import EXPOSURES, F32, U8
 from lutfuse.models.student.thumbnails import thumbnail
-from lutfuse.models.training.scenes import U8, Scene
+from lutfuse.models.training.scenes import Scene
 
 # How often a batch has how many frames. Pairs are what users have most; full brackets are judged as well.
 COUNTS = (2, 3, 4, 5, 6, 7, 9)
@@ -17,8 +16,6 @@ TURN_ODDS = (0.7, 0.1, 0.1, 0.1)  # of 0, 1, 2, 3 quarter turns
 MIN_SHARE = 0.55  # of a side that a crop keeps
 IDLE_ODDS = (0.65, 0.25, 0.1)  # of 0, 1, 2 frames more that show nothing
 FULL_TRUST_FRAMES = 5  # from here on a bracket is dense enough to be asked for its whole reference
-
-F32 = npt.NDArray[np.float32]
 
 
 class Sample(NamedTuple):
@@ -115,7 +112,7 @@ def draw_samples(
     count = int(rng.choice(COUNTS, p=COUNT_ODDS))
     fitting = [scene for scene in scenes if len(scene.frames) >= count] or list(scenes)
     drawn = [fitting[i] for i in rng.integers(0, len(fitting), max(2, frames_per_batch // count))]
-    idle = min(int(rng.choice(len(IDLE_ODDS), p=IDLE_ODDS)), MAX_FRAMES - count)
+    idle = min(int(rng.choice(len(IDLE_ODDS), p=IDLE_ODDS)), EXPOSURES.high - count)
     return [
         random_sample(scene, choose_frames(len(scene.frames), count, rng), rng, thumb, view, idle)
         for scene in drawn

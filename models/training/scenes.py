@@ -12,10 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from lutfuse.models.student.config import MAX_FRAMES, MIN_FRAMES
+from lutfuse.models.contract import EXPOSURES, F32, U8
 from lutfuse.models.student.priors import merged_radiance, tone_mapped
 from lutfuse.models.student.thumbnails import exposure_order, thumbnail
 
@@ -23,8 +22,6 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 MIN_DENSE = 3  # with fewer frames the dense bracket knows no more than the student is shown
 REFERENCE_RECIPE = "r2"  # changes with `dense_reference`: prepared scenes of another recipe are not used
 RANK_SIDE = 64  # px, thumbnails by which frames are put in order
-
-U8 = npt.NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +46,7 @@ def dense_reference(frames: Sequence[U8]) -> U8:
     return _to_u8((exposure_fusion(frames) / np.float32(255) + mapped) / 2)
 
 
-def _to_u8(image: npt.NDArray[np.float32]) -> U8:
+def _to_u8(image: F32) -> U8:
     return np.asarray(np.clip(image * 255, 0, 255).round(), np.uint8)
 
 
@@ -67,7 +64,7 @@ def read_rgb(path: Path, max_side: int) -> U8:
 def bracket_folders(root: Path) -> list[Path]:
     """Every folder under `root`, itself included, that holds at least two exposures; sorted."""
     folders = {path.parent for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
-    return sorted(folder for folder in folders if len(exposure_files(folder)) >= MIN_FRAMES)
+    return sorted(folder for folder in folders if len(exposure_files(folder)) >= EXPOSURES.low)
 
 
 def exposure_files(folder: Path) -> list[Path]:
@@ -86,8 +83,8 @@ def load_scene(folder: Path, max_side: int) -> Scene:
     if len({frame.shape for frame in frames}) != 1:
         raise ValueError(f"{folder}: frames differ in size; a bracket has one size")
     order = exposure_order([thumbnail(frame, RANK_SIDE) for frame in frames])
-    if len(order) > MAX_FRAMES:
-        order = tuple(order[round(i)] for i in np.linspace(0, len(order) - 1, MAX_FRAMES))
+    if len(order) > EXPOSURES.high:
+        order = tuple(order[round(i)] for i in np.linspace(0, len(order) - 1, EXPOSURES.high))
     frames = [frames[k] for k in order]
     supplied = reference_file(folder)
     reference = None

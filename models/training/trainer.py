@@ -9,6 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lutfuse.models.checked import ConfigError
+from lutfuse.models.contract import DEFAULT_LUT_SIZE
 from lutfuse.models.student.checkpoint import write_whole
 from lutfuse.models.student.network import Student
 from lutfuse.models.training import losses
@@ -25,8 +26,6 @@ from lutfuse.models.training.steps import (
     optimiser_tensors,
     restore_optimiser,
 )
-
-VALIDATION_LUT_SIZE = 33
 
 
 class Trainer:
@@ -130,7 +129,7 @@ def validate(
         n = len(scene.frames)
         for case, shown in {"pair": (0, n - 1), "all": tuple(range(n))}.items():
             batch = collate([whole_sample(scene, shown, config.student.thumb, config.view)], device)
-            for name, score in _scores(fuse(student, batch, VALIDATION_LUT_SIZE).image.clamp(0, 1), batch):
+            for name, score in _scores(fuse(student, batch, DEFAULT_LUT_SIZE).image.clamp(0, 1), batch):
                 rows.setdefault(f"{case}_{name}", []).append(score)
     return {name: round(float(np.mean(values)), 4) for name, values in sorted(rows.items())}
 

@@ -8,6 +8,7 @@ from typing import BinaryIO, get_args
 import cv2
 import numpy as np
 
+from lutfuse.models.contract import Pixels
 from lutfuse.transforms.images import jpeg as image_jpeg
 from lutfuse.transforms.images import png as image_png
 from lutfuse.transforms.images import tiff as image_tiff
@@ -19,7 +20,6 @@ from lutfuse.transforms.images.types import (
     ImageFile,
     ImageFormat,
     ImageHeader,
-    Pixels,
     rgb_profile,
 )
 

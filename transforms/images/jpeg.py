@@ -10,9 +10,10 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from lutfuse.models.contract import Pixels
 from lutfuse.transforms.images.exif import PREFIX as EXIF_PREFIX
 from lutfuse.transforms.images.exif import orientation, read_ifd0, strip_prefix
-from lutfuse.transforms.images.types import ImageError, ImageHeader, Pixels, displayed_size
+from lutfuse.transforms.images.types import ImageError, ImageHeader, displayed_size
 
 SIGNATURES = (b"\xff\xd8\xff",)
 COMMENT_PREFIX = b"lutfuse "

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from lutfuse.models.contract import Pixels
 from lutfuse.transforms.images.exif import orientation, read_ifd0, strip_prefix
-from lutfuse.transforms.images.types import MAX_PROFILE_BYTES, ImageError, ImageHeader, Pixels, displayed_size
+from lutfuse.transforms.images.types import MAX_PROFILE_BYTES, ImageError, ImageHeader, displayed_size
 
 SIGNATURES = (b"\x89PNG\r\n\x1a\n",)
 _SIGNATURE = SIGNATURES[0]

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lutfuse.models.contract import Pixels
 from lutfuse.transforms.images import tiff_blocks as blocks
 from lutfuse.transforms.images.exif import kept_tags, orientation
 from lutfuse.transforms.images.tags import (
@@ -19,7 +20,7 @@ from lutfuse.transforms.images.tags import (
     integers_tag,
     pack_tiff,
 )
-from lutfuse.transforms.images.types import MAX_PROFILE_BYTES, ImageError, ImageHeader, Pixels, displayed_size
+from lutfuse.transforms.images.types import MAX_PROFILE_BYTES, ImageError, ImageHeader, displayed_size
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _COMMENT_PREFIX = b"lutfuse "

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
+from lutfuse.models.contract import Pixels
 from lutfuse.transforms.images.tags import LONG, SHORT, Ifd, integers_tag, pack_tiff
-from lutfuse.transforms.images.types import ImageError, Pixels
+from lutfuse.transforms.images.types import ImageError
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
 STRIPS, STRIP_ROWS, STRIP_BYTES = 273, 278, 279

@@ -1,14 +1,13 @@
 """What every image module shares: limits, the error, and what is known of a picture."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from numpy.typing import NDArray
+from lutfuse.models.contract import Pixels
 
 ImageFormat = Literal["jpeg", "png", "tiff"]
 ErrorKind = Literal["empty", "not_an_image", "truncated", "corrupt", "too_large", "unsupported"]
 MAX_PROFILE_BYTES = 16 << 20  # real ICC profiles stay below 4 MiB
-Pixels = NDArray[Any]  # uint8 or uint16; no other type ever
 
 
 class ImageError(ValueError):

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
+from lutfuse.models.contract import EXPOSURES
 from lutfuse.transforms.storage import files
 from lutfuse.transforms.storage.on_disk import Seen
 
-MIN_EXPOSURES, MAX_EXPOSURES = 2, 9
 # Local file names hold 255 bytes; room is kept for the extension and a temporary name.
 MAX_NAME_BYTES = 240
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -97,10 +97,10 @@ def problem(bracket: Bracket) -> str | None:
     n = len(bracket.uris)
     if bracket.problem:
         return bracket.problem
-    if n < MIN_EXPOSURES:
-        return f"{n} exposure(s); a bracket needs {MIN_EXPOSURES} to {MAX_EXPOSURES} images of one scene"
-    if n > MAX_EXPOSURES:
-        return f"{n} exposures; at most {MAX_EXPOSURES} can be fused: split the bracket or leave some out"
+    if n < EXPOSURES.low:
+        return f"{n} exposure(s); a bracket needs {EXPOSURES} images of one scene"
+    if n > EXPOSURES.high:
+        return f"{n} exposures; at most {EXPOSURES.high} can be fused: split the bracket or leave some out"
     return group_id_problem(bracket.group_id)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from lutfuse.models.contract import EXPOSURES
 from lutfuse.transforms.images.io import ExposureInfo, exposure_info
-from lutfuse.transforms.inputs.brackets import MAX_EXPOSURES, Bracket, group_name, stem
+from lutfuse.transforms.inputs.brackets import Bracket, group_name, stem
 from lutfuse.transforms.storage import files
 from lutfuse.transforms.storage.on_disk import in_order
 
@@ -99,7 +100,7 @@ def belongs(shot: Shot, bracket: list[Shot], gap_s: float) -> bool:
         return False
     pause = now - before - max(last.info.exposure_s or 0.0, shot.info.exposure_s or 0.0)
     repeated = any(abs(shot.ev - other.ev) < SAME_EV for other in bracket if other.ev is not None)
-    return _setup(shot) == _setup(last) and pause <= gap_s and not repeated and len(bracket) < MAX_EXPOSURES
+    return _setup(shot) == _setup(last) and pause <= gap_s and not repeated and len(bracket) < EXPOSURES.high
 
 
 def _setup(shot: Shot) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lutfuse.models.evaluation import ablate
-from lutfuse.models.evaluation.ablate import LUT_SIZES, VARIANTS, main, variants_of
+from lutfuse.models.evaluation.ablate import SIZES_COMPARED, VARIANTS, main, variants_of
 from lutfuse.models.training.recipe import TrainConfig
 
 RECIPE = {
@@ -76,7 +76,7 @@ def test_all_variants_are_trained_scored_and_tabled(argv, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == table.strip()
     assert "2 steps of the student" in table
     sizes = read(out / "psnr_vs_n.csv")
-    assert [int(row["lut_size"]) for row in sizes if row["set"] == "held-out, pairs"] == list(LUT_SIZES)
+    assert [int(row["lut_size"]) for row in sizes if row["set"] == "held-out, pairs"] == list(SIZES_COMPARED)
     assert "| 64 |" in table
     assert cv2.imread(str(out / "psnr_vs_n.png")) is not None
 
@@ -85,7 +85,7 @@ def test_what_is_done_is_not_done_again(argv, tmp_path, monkeypatch):
     out = tmp_path / "out"
     assert main([*argv, "--output", str(out), "--only", "recipe"]) == 0
     before = (out / "recipe" / "student.safetensors").stat().st_mtime_ns
-    monkeypatch.setattr(ablate, "LUT_SIZES", ())
+    monkeypatch.setattr(ablate, "SIZES_COMPARED", ())
     scored = []
     monkeypatch.setattr(ablate, "score_tests", lambda *a: scored.append(a) or [])
     monkeypatch.setattr(ablate, "write_sizes", lambda *a: None)
