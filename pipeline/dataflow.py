@@ -16,7 +16,8 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from lutfuse.pipeline.options import JobConfig, UsageError
+from lutfuse.pipeline.arguments import UsageError
+from lutfuse.pipeline.config import JobConfig
 from lutfuse.transforms.inputs.manifest import MANIFEST_SUFFIXES
 from lutfuse.transforms.storage import files
 

@@ -1,31 +1,19 @@
-"""Options of editable mode, looks and LUTs that come and go, to checked fields of `FuseOptions`."""
+"""Options of editable mode: looks, and LUTs that are exported, edited and given back."""
 
 import argparse
 import logging
 from pathlib import Path
 from typing import Any
 
-from lutfuse.models.contract import LUT_SIZES
 from lutfuse.models.looks.cube import MAX_BYTES, CubeError, read_cube
 from lutfuse.models.looks.load import PRESETS, Look, LookError, load_look, load_preset
-from lutfuse.pipeline.usage import UsageError, absolute
-from lutfuse.transforms.arguments import share, whole_number
-from lutfuse.transforms.outputs import GivenLuts
+from lutfuse.pipeline.arguments import UsageError, absolute, fraction
+from lutfuse.transforms.options import GivenLuts
 from lutfuse.transforms.storage import files
 
 WIDELY_READ = 65  # nodes an axis; fewer tools take more
 
 _log = logging.getLogger("lutfuse")
-
-
-def lut_size(text: str) -> int:
-    """An argparse type for the size of a LUT, with the reason for its upper end."""
-    try:
-        return whole_number(*LUT_SIZES)(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(
-            f"{error} (at {LUT_SIZES.high} a LUT has 2.1 million nodes, and OpenColorIO takes no larger one)"
-        ) from None
 
 
 def warn_of_size(flag: str, size: int) -> None:
@@ -44,7 +32,7 @@ def add_look_arguments(group: argparse._ArgumentGroup) -> None:
         help=f"look to put on every picture: a .json look, a .cube LUT, or one of {', '.join(PRESETS)}",
     )
     group.add_argument(
-        "--strength", type=share, metavar="S", help="how far the look is applied, 0 to 1 (default: 1)"
+        "--strength", type=fraction, metavar="S", help="how far the look is applied, 0 to 1 (default: 1)"
     )
 
 
@@ -71,20 +59,19 @@ def add_editing_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def editing_fields(args: argparse.Namespace) -> dict[str, Any]:
+def editing_of(args: argparse.Namespace) -> dict[str, Any]:
     """Fields of `FuseOptions`, checked against each other.
 
     Raises:
       UsageError: a file cannot be used, or options contradict each other.
     """
-    look, strength = read_look(args)
+    look = read_look(args)
     if args.luts is not None:
-        _check_with_luts(args, look and look.at_strength(strength))
+        _check_with_luts(args, look)
     if args.export_luts:
         warn_of_size("--lut-size", args.lut_size)
     return {
         "look": look,
-        "strength": strength,
         "luts": None if args.luts is None else read_luts(args.luts),
         "export_luts": args.export_luts,
         "export_merge": args.export_merge,
@@ -105,19 +92,22 @@ def _check_with_luts(args: argparse.Namespace, look: Look | None) -> None:
         )
 
 
-def read_look(args: argparse.Namespace) -> tuple[Look | None, float]:
-    """The look of --look, or None, and the factor on its strength."""
-    if args.look is None and args.strength is not None:
-        raise UsageError(
-            f"--strength {args.strength:g}: acts on a look and there is none; add --look or leave it out"
-        )
-    strength = 1.0 if args.strength is None else args.strength
-    if args.look is None or args.look in PRESETS:
-        return None if args.look is None else load_preset(args.look), strength
+def read_look(args: argparse.Namespace) -> Look | None:
+    """The look of --look at the strength of --strength, or None."""
+    if args.look is None:
+        if args.strength is not None:
+            raise UsageError(
+                f"--strength {args.strength:g}: acts on a look and there is none; add --look or leave it out"
+            )
+        return None
     try:
-        return load_look(_read("--look", args.look), name=files.basename(args.look)), strength
+        if args.look in PRESETS:
+            look = load_preset(args.look)
+        else:
+            look = load_look(_read("--look", args.look), name=files.basename(args.look))
     except LookError as error:
         raise UsageError(f"--look {error}") from None
+    return look if args.strength is None else look.at_strength(args.strength)
 
 
 def read_luts(path: str) -> GivenLuts:

@@ -7,7 +7,7 @@ from apache_beam.pvalue import PBegin
 
 from lutfuse.transforms.fuse import FAILURES, FuseBrackets
 from lutfuse.transforms.inputs.brackets import from_json
-from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.rows import FAILURES_SCHEMA, METRICS_SCHEMA, WriteRows
 
 

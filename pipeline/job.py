@@ -12,18 +12,15 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import (
-    GoogleCloudOptions,
-    PipelineOptions,
-    SetupOptions,
-    StandardOptions,
-)
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from rich.console import Console
 
 from lutfuse.pipeline import dataflow, graph, progress
-from lutfuse.pipeline.local_runner import local_runner, without_secrets
-from lutfuse.pipeline.options import JobConfig, UsageError
-from lutfuse.pipeline.usage import check_weights
+from lutfuse.pipeline.arguments import UsageError, check_weights
+from lutfuse.pipeline.beam_options import beam_options, without_secrets
+from lutfuse.pipeline.config import JobConfig
+from lutfuse.pipeline.exit_codes import OK, SOME_FAILED
+from lutfuse.pipeline.local_runner import local_runner
 from lutfuse.transforms.inputs import discovery
 from lutfuse.transforms.inputs.brackets import Bracket, InputError, to_json
 from lutfuse.transforms.inputs.exif_groups import group_by_exif
@@ -32,7 +29,6 @@ from lutfuse.transforms.storage import files
 
 ROWS_PER_SHARD = 100_000
 PROBLEMS_SHOWN = 10
-OK, JOB_FAILED, SOME_FAILED = 0, 1, 3
 _LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 
 
@@ -80,18 +76,6 @@ def run(config: JobConfig, console: Console) -> int:
         write_run(config, found, "submitted")
         return OK
     return _account(config, found, console)
-
-
-def beam_options(config: JobConfig) -> PipelineOptions:
-    """Beam's options, with what lutfuse needs of them."""
-    options = PipelineOptions(list(config.beam_args))
-    # Nothing of ours is defined in __main__, so there is no session to pickle.
-    options.view_as(SetupOptions).save_main_session = False
-    cloud = options.view_as(GoogleCloudOptions)
-    if dataflow.is_dataflow(options) and not cloud.job_name:
-        # Dataflow refuses a second job of one name; two on the same input would replace each other's rows.
-        cloud.job_name = f"lutfuse-{config.job_id}"
-    return options
 
 
 def _first_checked(config: JobConfig) -> Iterator[Bracket]:

@@ -1,7 +1,5 @@
 """Beam's in-process runner, told what its worker processes need to know."""
 
-import re
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from apache_beam import Pipeline
@@ -9,8 +7,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
-
-_SECRET = re.compile(r"--\w*(key|secret|token|password|connection_string)")
 
 
 def local_runner(options: PipelineOptions) -> FnApiRunner:
@@ -37,16 +33,3 @@ class _LocalRunner(FnApiRunner):
             raise WorkerLostError(
                 "a worker process ended early: killed, or out of memory (use fewer --direct_num_workers)"
             ) from error
-
-
-def without_secrets(arguments: Iterable[str]) -> Iterator[str]:
-    """Beam's options as they may be shown and stored: keys, tokens and passwords are left out."""
-    hide_next = False
-    for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        secret = _SECRET.match(name) is not None
-        if hide_next and not argument.startswith("--"):
-            yield "***"
-        else:
-            yield f"{name}=***" if secret and equals else argument
-        hide_next = secret and not equals

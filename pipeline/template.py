@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lutfuse.pipeline.options import add_fuse_arguments
+from lutfuse.pipeline.commands.fuse import add_fuse_arguments
 
 DESCRIPTION = "Fuses exposure brackets of 2 to 9 images into one well-exposed image each, on CPUs or GPUs."
 _WHOLE, _NUMBER = "^[0-9]+$", r"^[0-9]*\.?[0-9]+$"

@@ -5,8 +5,6 @@ on one thread, interleaved so that a busy machine slows all of them alike. On th
 busy machine distorts least and on a quiet one is what the clock shows; on a GPU it is the clock's.
 """
 
-import argparse
-import json
 import platform
 import statistics
 import time
@@ -16,15 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from lutfuse.models.contract import Pixels
 from lutfuse.models.fusion.kernel import available_paths, fuse
 from lutfuse.models.fusion.twin import fuse_reference
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.models.synthetic import expose, render_scene
-from lutfuse.transforms.arguments import add_size, whole_number
 from lutfuse.transforms.fuse import scores, used_device
 from lutfuse.transforms.images import io as image_io
 
@@ -117,59 +112,3 @@ def _processor() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def table(result: dict[str, Any]) -> Table:
-    """The figures for people: a column a bracket size."""
-    title = f"msec a bracket, {result['width']}x{result['height']}, one thread"
-    shown = Table("", *(f"K = {bracket['exposures']}" for bracket in result["brackets"]), title=title)
-    for name in (*STAGES, "total"):
-        shown.add_row(name, *(f"{bracket[name]:.0f}" for bracket in result["brackets"]))
-    shown.add_row("total / codecs", *(f"{bracket['total_to_codecs']:.2f}" for bracket in result["brackets"]))
-    rates = (f"{bracket['brackets_per_hour_per_core']:.0f}" for bracket in result["brackets"])
-    shown.add_row("brackets/hour/core", *rates)
-    for name in RIVALS:
-        ratios = (
-            f"{bracket[name]:.0f} ({bracket[name] / bracket['fuse']:.0f}x)" for bracket in result["brackets"]
-        )
-        shown.add_row(f"{name}, instead of fuse", *ratios)
-    return shown
-
-
-def main(argv: Sequence[str]) -> int:
-    """Runs `lutfuse bench ARGV` and returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="lutfuse bench",
-        description="Measure this machine: msec of each stage per bracket, and the fusion beside OpenCV's "
-        "Mertens and plain torch (in brackets: how many times as long as ours).",
-        allow_abbrev=False,
-    )
-    add_size(parser)
-    parser.add_argument(
-        "--exposures",
-        type=whole_number(2, 9),
-        nargs="+",
-        default=EXPOSURES,
-        metavar="K",
-        help="bracket sizes (default: 2 3 5 9)",
-    )
-    parser.add_argument(
-        "--lut-size", type=whole_number(2, 129), default=33, metavar="N", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--repeats", type=whole_number(1, 1000), default=7, help="runs a figure (default: %(default)s)"
-    )
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
-    args = vars(parser.parse_args(argv))
-    target = args.pop("json")
-    result = bench(**args)
-    console = Console()
-    console.print(f"{result['machine']['processor']}, kernel: {result['kernel']}")
-    console.print(table(result))
-    if target:
-        with open(target, "w", encoding="utf-8") as file:  # noqa: PTH123 (the user's own path as given)
-            json.dump(result, file, indent=2)
-    return 0

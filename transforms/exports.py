@@ -6,22 +6,22 @@ people have edited is never replaced, unless everything is (`--overwrite`).
 """
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
-from apache_beam.metrics.metric import Metrics
 
-from lutfuse.models.contract import Pixels
+from lutfuse.models.contract import F32, Pixels
 from lutfuse.models.looks.cube import MAX_TEXT, Cube, CubeError, read_cube, write_cube
-from lutfuse.models.looks.load import Look
+from lutfuse.models.looks.look import Look
+from lutfuse.transforms.counters import NAMESPACE, count
+from lutfuse.transforms.edit import Edit
 from lutfuse.transforms.exposures import deepened
 from lutfuse.transforms.images import io as image_io
-from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.luts import lut_uri
-from lutfuse.transforms.outputs import LUT_MARK, ROW_PREFIX_BYTES, FuseOptions, lut_key, lut_mark, merge_key
+from lutfuse.transforms.recovery import ROW_PREFIX_BYTES
 from lutfuse.transforms.rows import printable
-from lutfuse.transforms.stages import NAMESPACE, Stages
+from lutfuse.transforms.stages import Stages
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.task import LUT_MARK, Task, lut_mark
 
 ACTS_ON = "Acts on the merged image of its bracket (see --export-merge), not on camera frames."
 _HEADER_BYTES = 4096  # title and comments of an exported .cube end well before
@@ -30,67 +30,42 @@ _IDENTITY = np.indices((2, 2, 2), np.float32)[::-1].transpose(1, 2, 3, 0).copy()
 _log = logging.getLogger(NAMESPACE)
 
 
-@dataclass(frozen=True)
-class Edit:
-    """All that is done to the pixels of one bracket; the axes of `grid` follow `order`."""
-
-    order: tuple[int, ...]  # dark → bright indices into the exposures
-    grid: np.ndarray  # [K, D, Gh, Gw] float32, fusion weights
-    lut: np.ndarray  # [N, N, N, 3] float32 (b, g, r, channel)
+def _lut_uri(task: Task) -> str:
+    return lut_uri(files.join(task.options.output, "luts"), task.bracket.group_id)
 
 
-def luts_folder(options: FuseOptions) -> str:
-    """Where `--export-luts` writes."""
-    return files.join(options.output, "luts")
+def merge_uri(task: Task) -> str:
+    """Where `--export-merge` writes the merged image."""
+    return files.join(task.options.output, "merge", f"{task.bracket.group_id}.tif")
 
 
-def merge_uri(group_id: str, options: FuseOptions) -> str:
-    """Where `--export-merge` writes the merged image of `group_id`."""
-    return files.join(options.output, "merge", f"{group_id}.tif")
-
-
-def exports_done(bracket: Bracket, options: FuseOptions, model_id: str) -> bool:
+def exports_done(task: Task) -> bool:
     """Whether every export that was asked for is there and still good."""
-    if options.export_luts:
-        key = lut_key(bracket, options, model_id, options.lut_size)
-        if not _lut_done(lut_uri(luts_folder(options), bracket.group_id), key):
-            return False
+    options = task.options
+    if options.export_luts and not _lut_done(_lut_uri(task), task.lut_key):
+        return False
     if options.export_merge:
-        uri = merge_uri(bracket.group_id, options)
+        uri = merge_uri(task)
         head = files.read_bytes(uri, limit=ROW_PREFIX_BYTES) if files.size(uri) else b""
-        return image_io.read_comment(head) == _merge_comment(bracket, options, model_id)
+        return image_io.read_comment(head) == _merge_comment(task)
     return True
 
 
-def write_exports(
-    bracket: Bracket,
-    options: FuseOptions,
-    model_id: str,
-    edit: Edit,
-    images: list[image_io.DecodedImage],
-    stages: Stages,
-) -> None:
+def write_exports(task: Task, edit: Edit, images: list[image_io.DecodedImage], stages: Stages) -> None:
     """Writes what was asked for; the fused image comes after it, so that a finished bracket has them all."""
+    options = task.options
     if options.export_luts:
         with stages("encode"):
-            look = options.look and options.look.at_strength(options.strength)
-            key = lut_key(bracket, options, model_id, len(edit.lut))
-            text = cube_text(edit.lut, bracket, model_id=model_id, look=look, key=key)
+            text = cube_text(edit.lut, task)
         with stages("write"):
-            _write_lut(lut_uri(luts_folder(options), bracket.group_id), text, overwrite=options.overwrite)
+            _write_lut(_lut_uri(task), text, overwrite=options.overwrite)
     if options.export_merge:
         with stages("fuse"):
             merged = merge([image.pixels for image in images], edit, device=options.device)
         with stages("encode"):
-            comment = _merge_comment(bracket, options, model_id)
-            data = merge_tiff(merged, images[middle(edit)], comment)
+            data = merge_tiff(merged, images[edit.middle], _merge_comment(task))
         with stages("write"):
-            files.write_bytes(merge_uri(bracket.group_id, options), data, mime="image/tiff")
-
-
-def middle(edit: Edit) -> int:
-    """Index of the exposure whose profile and EXIF speak for the bracket."""
-    return edit.order[len(edit.order) // 2]
+            files.write_bytes(merge_uri(task), data, mime="image/tiff")
 
 
 def merge(frames: list[Pixels], edit: Edit, *, device: str) -> Pixels:
@@ -100,7 +75,7 @@ def merge(frames: list[Pixels], edit: Edit, *, device: str) -> Pixels:
     """
     from lutfuse.models.fusion.kernel import fuse
 
-    return fuse([deepened(frames[i]) for i in edit.order], edit.grid, _IDENTITY, device=device)
+    return fuse([deepened(frame) for frame in edit.sorted(frames)], edit.grid, _IDENTITY, device=device)
 
 
 def merge_tiff(merged: Pixels, like: image_io.DecodedImage, comment: str | None = None) -> bytes:
@@ -110,31 +85,24 @@ def merge_tiff(merged: Pixels, like: image_io.DecodedImage, comment: str | None 
     return image_io.encode(merged, format="tiff", icc=like.icc, exif=exif, comment=comment)
 
 
-def _merge_comment(bracket: Bracket, options: FuseOptions, model_id: str) -> str:
-    return f"lutfuse merged image, key: {merge_key(bracket, options, model_id)}"
+def _merge_comment(task: Task) -> str:
+    return f"lutfuse merged image, key: {task.merge_key}"
 
 
-def cube_text(
-    lut: np.ndarray,  # [N, N, N, 3] float32
-    bracket: Bracket,
-    *,
-    model_id: str,
-    look: Look | None,
-    key: str,
-    title: str | None = None,
-) -> bytes:
-    """A `.cube` that says what it acts on and which bracket, model and look it comes from.
+def cube_text(lut: F32, task: Task, title: str | None = None) -> bytes:
+    """A `.cube` of `lut` [N, N, N, 3] that says what it acts on and which bracket, model and look it comes from.
 
     Raises:
       CubeError: `title` does not fit into the header.
     """
+    bracket = task.bracket
     names = ", ".join(files.basename(uri) for uri in bracket.uris)
     facts = [
         f"bracket: {bracket.group_id} ({len(bracket.uris)} exposures: {names})",
-        f"model: {model_id}",
-        f"look: {_described(look)}",
+        f"model: {task.model_id}",
+        f"look: {_described(task.options.look)}",
     ]
-    mark = f"{LUT_MARK} {key} {Cube(lut).digest()}"
+    mark = f"{LUT_MARK} {task.lut_key} {Cube(lut).digest()}"
     default = _header_line(bracket.group_id).replace('"', "'")
     return write_cube(
         lut, title=title or default, comments=[ACTS_ON, *map(_header_line, facts), mark]
@@ -165,7 +133,7 @@ def _lut_done(uri: str, key: str) -> bool:
 def _write_lut(uri: str, text: bytes, *, overwrite: bool) -> None:
     if not overwrite and files.size(uri) is not None and _is_edited(uri):
         _log.warning("%s: was edited and is kept; --overwrite would replace it", uri)
-        Metrics.counter(NAMESPACE, "kept-edited-lut").inc()
+        count("kept-edited-lut")
         return
     files.write_bytes(uri, text, mime="text/plain")
 

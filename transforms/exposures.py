@@ -5,13 +5,12 @@ import logging
 from collections.abc import Iterator
 
 import numpy as np
-from apache_beam.metrics.metric import Metrics
 
 from lutfuse.models.contract import Pixels
+from lutfuse.transforms.counters import NAMESPACE, count
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
-from lutfuse.transforms.outputs import FuseOptions
-from lutfuse.transforms.stages import NAMESPACE, BracketError, Stages
+from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
 
 HEADER_BYTES = 1 << 16  # of a file, to learn its size from
@@ -20,18 +19,18 @@ _log = logging.getLogger(NAMESPACE)
 
 
 def read_exposures(
-    bracket: Bracket, options: FuseOptions, stages: Stages
+    bracket: Bracket, limits: image_io.DecodeLimits, stages: Stages
 ) -> tuple[list[image_io.DecodedImage], int]:
     """The decoded exposures in the bracket's order, and how many bytes were read."""
     images, headers, size = {}, {}, 0
     for uri in bracket.uris:
         with stages("read"):
-            data = _read(uri, options.limits)
+            data = _read(uri, limits)
         with stages("decode"):
             with _naming(uri):
-                headers[uri] = image_io.read_header(data, options.limits)
+                headers[uri] = image_io.read_header(data, limits)
             check_alike(headers)  # before decoding: a bracket's memory is planned from its first exposure
-            images[uri] = decode_named(uri, data, options.limits)
+            images[uri] = decode_named(uri, data, limits)
         size += len(data)
     return [images[uri] for uri in bracket.uris], size
 
@@ -45,7 +44,7 @@ def _read(uri: str, limits: image_io.DecodeLimits) -> bytes:
 
 
 def read_reference(
-    bracket: Bracket, size: tuple[int, int], options: FuseOptions, stages: Stages
+    bracket: Bracket, size: tuple[int, int], limits: image_io.DecodeLimits, stages: Stages
 ) -> Pixels | None:
     """The reference's pixels; None, with a warning, where there is none of that `size` (H, W) to be had.
 
@@ -55,9 +54,9 @@ def read_reference(
         return None
     try:
         with stages("read"):
-            data = _read(bracket.reference, options.limits)
+            data = _read(bracket.reference, limits)
         with stages("decode"):
-            pixels = decode_named(bracket.reference, data, options.limits).pixels
+            pixels = decode_named(bracket.reference, data, limits).pixels
     except BracketError as error:
         _warn_reference(bracket, str(error))
         return None
@@ -69,7 +68,7 @@ def read_reference(
 
 def _warn_reference(bracket: Bracket, why: str) -> None:
     _log.warning("%s: reference %s not used: %s", bracket.group_id, bracket.reference, why)
-    Metrics.counter(NAMESPACE, "bad-reference").inc()
+    count("bad-reference")
 
 
 def decode_named(uri: str, data: bytes, limits: image_io.DecodeLimits) -> image_io.DecodedImage:
@@ -86,13 +85,15 @@ def _naming(uri: str) -> Iterator[None]:
         raise BracketError("decode", error.kind, f"{uri}: {error}") from error
 
 
-def planned_bytes(bracket: Bracket, options: FuseOptions, stages: Stages) -> int:
+def planned_bytes(
+    bracket: Bracket, limits: image_io.DecodeLimits, stages: Stages, *, export_merge: bool = False
+) -> int:
     """Bytes of pixels that fusing `bracket` holds at once, by the header of its first exposure."""
-    frame = _first_header(bracket.uris[0], options.limits, stages).decoded_bytes
+    frame = _first_header(bracket.uris[0], limits, stages).decoded_bytes
     # The exposures, the fused picture, the reference, and a decoder's or encoder's copy of one.
     count = len(bracket.uris)
     # For the merged image: exposures of 8 bit once more in 16, the image itself, the encoder's copy.
-    merge = 2 * (count + 2) if options.export_merge else 0
+    merge = 2 * (count + 2) if export_merge else 0
     return frame * (count + (3 if bracket.reference else 2) + merge)
 
 

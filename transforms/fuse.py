@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import cv2
-from apache_beam.metrics.metric import Metrics
 from apache_beam.utils.shared import Shared
 
 from lutfuse.models.contract import Pixels
-from lutfuse.models.looks.cube import Cube
-from lutfuse.models.looks.load import bake_look, edit_grid, unit_lut
-from lutfuse.transforms.exports import Edit, exports_done, middle, write_exports
+from lutfuse.models.fusion.kernel import cuda_device_count, fuse
+from lutfuse.transforms.counters import count, measure
+from lutfuse.transforms.edit import plan_edit
+from lutfuse.transforms.exports import exports_done, write_exports
 from lutfuse.transforms.exposures import planned_bytes, read_exposures, read_reference, same_depth
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inflight import MemoryBudget
 from lutfuse.transforms.inputs.brackets import Bracket
-from lutfuse.transforms.luts import read_given
-from lutfuse.transforms.outputs import FuseOptions, config_hash, output_uri, pack_row, recover_row
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.progress_file import report
+from lutfuse.transforms.recovery import pack_row, recover_row
 from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
-from lutfuse.transforms.stages import NAMESPACE, BracketError, Stages
+from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.task import Task, prepare
 from lutfuse.transforms.weights import load_predictor
 
 if TYPE_CHECKING:
@@ -48,13 +49,13 @@ GPU_SLOTS = 2
 _GPU_SLOTS = threading.BoundedSemaphore(GPU_SLOTS)
 
 
-def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor") -> Row:
+def fuse_bracket(task: Task, predictor: "Predictor", stages: Stages) -> Row:
     """Fuses one bracket and writes the image.
 
     Args:
-      bracket: what to fuse.
-      options: how, and where to.
+      task: what to fuse, how, and where to; of `predictor`'s model.
       predictor: the model, shared by all brackets of a process.
+      stages: times the steps; what it has timed already counts as well.
 
     Returns:
       A row of `METRICS_SCHEMA`.
@@ -63,25 +64,22 @@ def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor")
       BracketError: this bracket cannot be fused; the message says why.
       OSError: the storage is down or full, which is no fault of the bracket.
     """
-    start = time.perf_counter()
-    if bracket.problem:
-        raise BracketError("input", "invalid_bracket", bracket.problem)
-    stages = Stages()
-    given = read_given(bracket, options, stages)
-    config = config_hash(bracket, options, predictor.model_id, given)
-    images, bytes_in = read_exposures(bracket, options, stages)
+    start = time.perf_counter() - sum(stages.msec.values()) / 1e3
+    bracket, options = task.bracket, task.options
+    images, bytes_in = read_exposures(bracket, options.limits, stages)
     frames = same_depth([image.pixels for image in images])
-    edit = plan_edit(frames, options, predictor, stages, given)
+    edit = plan_edit(frames, options, predictor, stages, task.given)
     device = used_device(options.device)
-    fused = _apply(edit, frames, device, stages)
-    reference = read_reference(bracket, fused.shape[:2], options, stages)
+    with stages("fuse"), _GPU_SLOTS if device == "cuda" else contextlib.nullcontext():
+        fused = fuse(edit.sorted(frames), edit.grid, edit.lut, device=device)
+    reference = read_reference(bracket, fused.shape[:2], options.limits, stages)
     with stages("metrics"):
-        row = _describe(bracket, options, predictor, fused)
+        row = _describe(task, fused)
         row |= {"lut_size": len(edit.lut), "bytes_in": bytes_in, "device": device}
         row |= scores(frames, fused, reference)
     with stages("encode"):
-        data = _encode(fused, images[middle(edit)], options, pack_row(row, config))
-    write_exports(bracket, options, predictor.model_id, edit, images, stages)
+        data = _encode(fused, images[edit.middle], options, pack_row(row, task))
+    write_exports(task, edit, images, stages)
     with stages("write"):
         files.write_bytes(row["output_uri"], data, mime=MIME[options.image_format])
     row |= dict.fromkeys(TIMINGS, 0.0) | stages.msec
@@ -90,45 +88,20 @@ def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor")
     return check_row(row, METRICS_SCHEMA)
 
 
-def plan_edit(
-    frames: list[Pixels],
-    options: FuseOptions,
-    predictor: "Predictor",
-    stages: Stages,
-    given: Cube | None = None,
-) -> Edit:
-    """What the model and the look make of a bracket; a given LUT replaces what both make of its colours."""
-    look = options.look and options.look.at_strength(options.strength)
-    with stages("student"):
-        prediction = predictor.predict(frames)
-    with stages("bake"):
-        grid = prediction.grid if look is None else edit_grid(prediction.grid, look)
-        if given is not None:
-            return Edit(prediction.order, grid, unit_lut(given))
-        lut = predictor.bake(prediction.latent, options.lut_size)
-        return Edit(prediction.order, grid, lut if look is None else bake_look(lut, look))
-
-
-def _apply(edit: Edit, frames: list[Pixels], device: str, stages: Stages) -> Pixels:
-    from lutfuse.models.fusion.kernel import fuse
-
-    with stages("fuse"), _GPU_SLOTS if device == "cuda" else contextlib.nullcontext():
-        return fuse([frames[i] for i in edit.order], edit.grid, edit.lut, device=device)
-
-
-def _describe(bracket: Bracket, options: FuseOptions, predictor: "Predictor", fused: Pixels) -> Row:
+def _describe(task: Task, fused: Pixels) -> Row:
+    bracket, options = task.bracket, task.options
     height, width = fused.shape[:2]
     return {
         "group_id": printable(bracket.group_id),
         "status": "fused",
         "input_uris": [printable(uri) for uri in bracket.uris],
-        "output_uri": output_uri(bracket.group_id, options),
+        "output_uri": task.output_uri,
         "n_exposures": len(bracket.uris),
         "width": width,
         "height": height,
         "bit_depth": 8 if options.image_format == "jpeg" else fused.dtype.itemsize * 8,
         "look": None if options.look is None else options.look.name,
-        "model": predictor.model_id,
+        "model": task.model_id,
     }
 
 
@@ -138,8 +111,6 @@ def used_device(device: str) -> str:
     Raises:
       RuntimeError: "cuda" was asked for and there is none.
     """
-    from lutfuse.models.fusion.kernel import cuda_device_count
-
     found = cuda_device_count() > 0
     if device == "cuda" and not found:
         raise RuntimeError("--device cuda: no CUDA device here; use --device auto, or a worker with a GPU")
@@ -197,38 +168,38 @@ class FuseBrackets(beam.DoFn):
     # Any: Beam would take a union with TaggedOutput for the type of the main output.
     def process(self, bracket: Bracket) -> Iterator[Any]:
         """One bracket to exactly one row."""
+        stages = Stages()
         try:
-            row = None if bracket.problem or self.options.overwrite else self._recover(bracket)
+            task = prepare(bracket, self.options, self._predictor.model_id, stages)
+            row = None if self.options.overwrite else self._recover(task)
             outcome = "skipped" if row else "fused"
-            yield row or self._fuse(bracket)
+            yield row or self._fuse(task, stages)
         except BracketError as error:
             outcome = "failed"
-            Metrics.counter(NAMESPACE, f"failed-{error.stage}").inc()
+            count(f"failed-{error.stage}")
             failure = failure_row(bracket.group_id, bracket.uris, error.stage, error.error_type, str(error))
             yield beam.pvalue.TaggedOutput(FAILURES, failure)
-        Metrics.counter(NAMESPACE, outcome).inc()
+        count(outcome)
         report(self.progress_file, outcome)
 
-    def _recover(self, bracket: Bracket) -> Row | None:
-        model_id = self._predictor.model_id
-        given = read_given(bracket, self.options, Stages())
+    def _recover(self, task: Task) -> Row | None:
         try:
-            row = recover_row(bracket, self.options, config_hash(bracket, self.options, model_id, given))
-            return row if row and exports_done(bracket, self.options, model_id) else None
+            row = recover_row(task)
+            return row if row and exports_done(task) else None
         except OSError as error:
             if files.is_fatal(error):
                 raise
             return None  # a name too long, an unreadable place: writing will say it of this bracket
 
-    def _fuse(self, bracket: Bracket) -> Row:
-        size = 0 if bracket.problem else planned_bytes(bracket, self.options, Stages())
+    def _fuse(self, task: Task, stages: Stages) -> Row:
+        limits, export_merge = self.options.limits, self.options.export_merge
+        size = planned_bytes(task.bracket, limits, Stages(), export_merge=export_merge)
         start = time.perf_counter()
         with self._budget.hold(size):
-            waited_msec = round((time.perf_counter() - start) * 1e3)
-            Metrics.distribution(NAMESPACE, "wait-msec").update(waited_msec)
-            row = fuse_bracket(bracket, self.options, self._predictor)
+            measure("wait-msec", (time.perf_counter() - start) * 1e3)
+            row = fuse_bracket(task, self._predictor, stages)
         for name in TIMINGS:
-            Metrics.distribution(NAMESPACE, f"{name.removesuffix('_ms')}-msec").update(round(row[name]))
+            measure(f"{name.removesuffix('_ms')}-msec", row[name])
         for name in ("bytes_in", "bytes_out"):
-            Metrics.counter(NAMESPACE, name.replace("_", "-")).inc(row[name])
+            count(name.replace("_", "-"), row[name])
         return row

@@ -1,10 +1,8 @@
 """LUTs that people bring: a bracket's own edited `.cube`, or one for all, in place of the predicted LUT."""
 
-from functools import lru_cache
-
 from lutfuse.models.looks.cube import MAX_BYTES, Cube, CubeError, read_cube
 from lutfuse.transforms.inputs.brackets import Bracket
-from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
 
@@ -29,7 +27,7 @@ def read_given(bracket: Bracket, options: FuseOptions, stages: Stages) -> Cube |
         data = _read(uri)
     with stages("decode"):
         try:
-            return _parsed(data, uri)
+            return read_cube(data, name=uri)
         except CubeError as error:
             raise BracketError("decode", "bad_lut", str(error)) from error
 
@@ -42,9 +40,3 @@ def _read(uri: str) -> bytes:
     if size > MAX_BYTES:
         raise BracketError("read", "too_large", f"{uri}: {size} bytes; a .cube has at most {MAX_BYTES}")
     return files.read_bytes(uri)
-
-
-# Wanted twice a bracket, by the search for finished work and by the work itself, and slower than a bake.
-@lru_cache(maxsize=2)
-def _parsed(data: bytes, name: str) -> Cube:
-    return read_cube(data, name=name)

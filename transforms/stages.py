@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.storage import files
-from lutfuse.transforms.storage.retries import NAMESPACE as NAMESPACE
 
 
 class BracketError(Exception):

@@ -12,9 +12,9 @@ from typing import ParamSpec, TypeVar, cast
 
 import tenacity
 from apache_beam.io.filesystem import BeamIOError
-from apache_beam.metrics.metric import Metrics
 
-NAMESPACE = "lutfuse"  # of every Beam counter and distribution
+from lutfuse.transforms.counters import NAMESPACE, count
+
 ATTEMPTS = 8
 FIRST_WAIT_S = 0.5  # doubles with each attempt: 8 attempts wait for about a minute
 LONGEST_WAIT_S = 30.0
@@ -125,8 +125,7 @@ def retrying(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def _count(state: tenacity.RetryCallState) -> None:
-    # No-op outside of a bundle: the launcher has no counters.
-    Metrics.counter(NAMESPACE, "storage-retries").inc()
+    count("storage-retries")
     error = state.outcome.exception() if state.outcome else None
     _log.info("attempt %d failed, trying again: %s", state.attempt_number, error and explain(error))
 

@@ -1,4 +1,4 @@
-"""Command line of `lutfuse fuse` to a checked, frozen `JobConfig`.
+"""`lutfuse fuse`: brackets to fused images and rows.
 
 Everything that can be known wrong is known here, before a bracket is touched; messages give the flag, the
 value, the rule and the remedy.
@@ -6,64 +6,89 @@ value, the rule and the remedy.
 
 import argparse
 import hashlib
+import logging
 import math
 import re
-from dataclasses import dataclass, field
-from typing import Any
+import sys
+from collections.abc import Sequence
 
-from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES
-from lutfuse.pipeline.editing import add_editing_arguments, editing_fields, lut_size
-from lutfuse.pipeline.usage import UsageError as UsageError
-from lutfuse.pipeline.usage import absolute, add_reference, add_weights
-from lutfuse.transforms.arguments import positive, whole_number
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+
+from lutfuse.models.contract import EXPOSURES
+from lutfuse.pipeline import job
+from lutfuse.pipeline.arguments import (
+    UsageError,
+    absolute,
+    add_device,
+    add_lut_size,
+    add_reference,
+    add_weights,
+    command_parser,
+    positive,
+    whole_number,
+)
+from lutfuse.pipeline.beam_options import check_beam_args
+from lutfuse.pipeline.config import JobConfig
+from lutfuse.pipeline.editing import add_editing_arguments, editing_of
+from lutfuse.pipeline.exit_codes import EXIT_CODES, FAILED
 from lutfuse.transforms.images.io import DecodeLimits
 from lutfuse.transforms.inputs.exif_groups import GAP_S
-from lutfuse.transforms.outputs import EXTENSIONS, FuseOptions
-from lutfuse.transforms.storage import files
+from lutfuse.transforms.options import EXTENSIONS, FuseOptions
 
+EXAMPLES = """\
+examples:
+  lutfuse fuse --input photos/ --output fused-photos/
+  lutfuse fuse --input 'shoot/*/IMG_*.jpg' --output out --format tiff
+  lutfuse fuse --input gs://bucket/manifest.parquet --output gs://bucket/fused --runner DataflowRunner …
+  lutfuse fuse --input photos/ --output out --direct_running_mode multi_processing --direct_num_workers 4
+"""
 _WILDCARDS = re.compile(r"[*?\[\]]")
 _ACCELERATOR = re.compile(
     r"type:[a-z0-9-]+;count:[1-9]\d*(;machine_type:[a-z0-9-]+)?;install-nvidia-driver(:[\w.-]+)?"
 )
 
 
-@dataclass(frozen=True)
-class JobConfig:
-    """One job, resolved.
+def main(argv: Sequence[str]) -> int:
+    """Runs `lutfuse fuse ARGV` and returns its exit code."""
+    parser = command_parser(
+        "fuse",
+        usage="lutfuse fuse --input URI --output URI [options] [Beam options]",
+        description=f"Fuse brackets of {EXPOSURES} exposures into one well-exposed image each.\n"
+        "Options of Apache Beam (--runner, --direct_num_workers, …) are passed on to it.",
+        epilog=f"{EXAMPLES}\n{EXIT_CODES}",
+    )
+    add_fuse_arguments(parser)
+    args, beam_args = parser.parse_known_args(argv)
+    quiet_logs(args.verbose)
+    try:
+        check_beam_args(beam_args)
+        FileSystems.set_options(PipelineOptions(beam_args))  # a look may be in a bucket
+        return job.run(resolve(args, beam_args), Console())
+    except UsageError:
+        raise
+    except Exception as error:
+        if args.verbose:
+            raise
+        print(f"lutfuse fuse: the job failed: {_last_line(error)}", file=sys.stderr)
+        print("finished brackets are kept: run the same command again, or add --verbose", file=sys.stderr)
+        return FAILED
 
-    Attributes:
-      source: folder, glob or manifest; local paths are absolute.
-      group_by: "folder" or "exif".
-      exif_gap_s: longest pause within a bracket, in seconds, where EXIF decides.
-      reference: stem of reference images.
-      fuse: what the heavy step needs.
-      job_id: names this job's row files; equal for equal inputs, so that a re-run replaces its own rows
-        and nobody else's.
-      dry_run: only show what would be done.
-      verbose: show tracebacks and Beam's log.
-      beam_args: options that belong to Beam.
-      hints: resources the heavy step asks of its workers, by Beam's names.
-    """
 
-    source: str
-    group_by: str
-    exif_gap_s: float
-    reference: str
-    fuse: FuseOptions
-    job_id: str
-    dry_run: bool
-    verbose: bool
-    beam_args: tuple[str, ...]
-    hints: dict[str, str] = field(default_factory=dict)
+def _last_line(error: BaseException) -> str:
+    # Beam puts the worker's whole traceback into the message; its last line is the error.
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
 
-    @property
-    def manifest_uri(self) -> str:
-        """The resolved list of brackets that the pipeline reads."""
-        return files.join(self.fuse.output, "brackets", f"{self.job_id}.jsonl")
 
-    def rows_prefix(self, table: str) -> str:
-        """Start of the Parquet file names of `table`, "metrics" or "failures"."""
-        return files.join(self.fuse.output, table, self.job_id)
+def quiet_logs(verbose: bool) -> None:
+    """Keep Beam's log out of the progress bar unless it is asked for."""
+    # Beam logs every error that it then raises; `main` shows it once, in one line.
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.CRITICAL, format="%(levelname)s %(message)s"
+    )
+    logging.getLogger("lutfuse").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +99,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="URI",
         help="folder (searched to any depth; each folder of images is a bracket), glob, or manifest "
-        "(.jsonl, .csv, .parquet with group_id, uris[, reference, ev]); local, gs:// or s3://",
+        "(.jsonl, .csv, .parquet with group_id, uris[, reference]); local, gs:// or s3://",
     )
     data.add_argument(
         "--output",
@@ -99,34 +124,24 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_reference(data)
     picture = parser.add_argument_group("picture")
-    picture.add_argument(
-        "--lut-size",
-        type=lut_size,
-        default=DEFAULT_LUT_SIZE,
-        metavar="N",
-        help=f"nodes along each axis of the 3D LUT, {LUT_SIZES} (default: %(default)s)",
-    )
+    add_lut_size(picture)
     picture.add_argument(
         "--format",
         choices=tuple(EXTENSIONS),
-        default="jpeg",
+        default=FuseOptions.image_format,
         help="format of the fused images; png and tiff keep 16 bit (default: %(default)s)",
     )
     picture.add_argument(
         "--quality",
         type=whole_number(1, 100),
-        default=95,
+        default=FuseOptions.quality,
         metavar="Q",
         help="JPEG quality, 1 to 100 (default: %(default)s)",
     )
     add_editing_arguments(parser)
     run = parser.add_argument_group("run")
-    run.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where the full-size pixels are computed; cuda fails where there is no GPU, auto falls back "
-        "(default: %(default)s)",
+    add_device(
+        run, "where the full-size pixels are computed; cuda fails where there is no GPU, auto falls back"
     )
     add_weights(run)
     run.add_argument(
@@ -139,7 +154,7 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--max-inflight-mb",
         type=positive,
-        default=4096,
+        default=FuseOptions.max_inflight_bytes / 1e6,
         metavar="MB",
         help="decoded pixels a worker process holds at a time, in megabytes; a bracket that does not fit "
         "waits, one over the limit runs alone (default: %(default)g)",
@@ -211,7 +226,7 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         weights=args.weights and absolute(args.weights),
         limits=DecodeLimits(max_megapixels=args.max_megapixels),
         max_inflight_bytes=math.ceil(args.max_inflight_mb * 1e6),
-        **editing_fields(args),
+        **editing_of(args),
     )
     identity = "\n".join((source, args.group_by, str(args.exif_gap), args.reference))
     job_id = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:12]
@@ -227,32 +242,3 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         beam_args=tuple(beam_args),
         hints=_hints(args),
     )
-
-
-def check_beam_args(beam_args: list[str]) -> None:
-    """Refuse options that neither lutfuse nor Beam knows: Beam itself would drop a misspelt one in silence.
-
-    Raises:
-      UsageError: an unknown option.
-    """
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
-    for options in _all_subclasses(PipelineOptions):
-        options._add_argparse_args(parser)
-    _, unknown = parser.parse_known_args(beam_args)
-    if unknown:
-        raise UsageError(
-            f"{unknown[0]}: unknown option; see 'lutfuse fuse --help', or Beam's own for runner options"
-        )
-
-
-def _all_subclasses(cls: Any) -> list[Any]:
-    found = []
-    for child in cls.__subclasses__():
-        found += (
-            [child, *_all_subclasses(child)]
-            if "_add_argparse_args" in vars(child)
-            else _all_subclasses(child)
-        )
-    return found

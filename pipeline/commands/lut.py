@@ -8,23 +8,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES
 from lutfuse.models.looks.cube import CubeError, write_cube
-from lutfuse.pipeline.editing import add_look_arguments, lut_size, read_look, warn_of_size
-from lutfuse.pipeline.usage import (
+from lutfuse.pipeline.arguments import (
     UsageError,
     absolute,
+    add_lut_size,
     add_reference,
     add_weights,
     check_weights,
     command_parser,
 )
-from lutfuse.transforms import exports
+from lutfuse.pipeline.editing import add_look_arguments, read_look, warn_of_size
+from lutfuse.pipeline.exit_codes import FAILED, OK
+from lutfuse.transforms.edit import plan_edit
+from lutfuse.transforms.exports import cube_text, merge, merge_tiff
+from lutfuse.transforms.exposures import read_exposures, same_depth
 from lutfuse.transforms.inputs import discovery
 from lutfuse.transforms.inputs.brackets import Bracket, InputError
-from lutfuse.transforms.outputs import FuseOptions, lut_key
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.task import Task
 from lutfuse.transforms.weights import load_predictor
 
 EPILOG = """\
@@ -45,13 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--input", required=True, metavar="BRACKET", help="folder, or glob, of one bracket")
     parser.add_argument("--output", required=True, metavar="FILE", help="the .cube to write")
-    parser.add_argument(
-        "--size",
-        type=lut_size,
-        default=DEFAULT_LUT_SIZE,
-        metavar="N",
-        help=f"nodes an axis, {LUT_SIZES} (default: %(default)s)",
-    )
+    add_lut_size(parser, "--size")
     parser.add_argument("--title", help="title that grading tools show (default: name of the bracket)")
     parser.add_argument(
         "--export-merge", metavar="FILE", help="also write the image that the LUT acts on, a 16-bit .tif"
@@ -69,40 +67,28 @@ def main(argv: Sequence[str]) -> int:
     try:
         for uri in write_lut(args):
             print(f"wrote {uri}")
-    except UsageError as error:
-        print(f"lutfuse lut: {error}", file=sys.stderr)
-        return 2
     except (BracketError, OSError) as error:
         print(f"lutfuse lut: {files.explain(error)}", file=sys.stderr)
-        return 1
-    return 0
+        return FAILED
+    return OK
 
 
 def write_lut(args: argparse.Namespace) -> list[str]:
     """Predicts and writes what was asked for; returns the URIs written."""
-    from lutfuse.transforms.exposures import read_exposures, same_depth
-    from lutfuse.transforms.fuse import plan_edit
-
     options, bracket = _checked(args), find_bracket(args.input, args.reference)
     _check_targets(args, bracket)
     try:
-        predictor, stages = load_predictor(options.weights), Stages()
+        predictor = load_predictor(options.weights)
     except ValueError as error:
         raise UsageError(f"--weights {error}") from None
-    images, _ = read_exposures(bracket, options, stages)
+    stages = Stages()
+    images, _ = read_exposures(bracket, options.limits, stages)
     edit = plan_edit(same_depth([image.pixels for image in images]), options, predictor, stages)
-    text = exports.cube_text(
-        edit.lut,
-        bracket,
-        model_id=predictor.model_id,
-        look=options.look and options.look.at_strength(options.strength),
-        key=lut_key(bracket, options, predictor.model_id, options.lut_size),
-        title=args.title,
-    )
+    text = cube_text(edit.lut, Task(bracket, options, predictor.model_id), title=args.title)
     written = {absolute(args.output): text}
     if args.export_merge:
-        merged = exports.merge([image.pixels for image in images], edit, device="cpu")
-        written[absolute(args.export_merge)] = exports.merge_tiff(merged, images[exports.middle(edit)])
+        merged = merge([image.pixels for image in images], edit, device="cpu")
+        written[absolute(args.export_merge)] = merge_tiff(merged, images[edit.middle])
     for uri, data in written.items():
         files.write_bytes(uri, data)
     return list(written)
@@ -138,10 +124,10 @@ def _checked(args: argparse.Namespace) -> FuseOptions:
         write_cube(np.zeros((2, 2, 2, 3), np.float32), title=args.title)
     except CubeError as error:
         raise UsageError(f"--title: {error}") from None
-    look, strength = read_look(args)
+    look = read_look(args)
     weights = args.weights and absolute(args.weights)
     check_weights(weights)
-    return FuseOptions("", lut_size=args.size, look=look, strength=strength, weights=weights)
+    return FuseOptions("", lut_size=args.size, look=look, weights=weights)
 
 
 def _check_targets(args: argparse.Namespace, bracket: Bracket) -> None:

@@ -1,10 +1,10 @@
 """`lutfuse demo`: the synthesised bracket as files, for a first run without photos of one's own."""
 
-import argparse
 from collections.abc import Sequence
 
 from lutfuse.models.synthetic import synthesise_bracket
-from lutfuse.transforms.arguments import add_size, whole_number
+from lutfuse.pipeline.arguments import add_scene_size, command_parser, whole_number
+from lutfuse.pipeline.exit_codes import OK
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.storage import files
 
@@ -36,14 +36,13 @@ def write_bracket(folder: str, *, width: int, height: int, seed: int) -> list[st
 
 def main(argv: Sequence[str]) -> int:
     """Runs `lutfuse demo ARGV` and returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="lutfuse demo",
+    parser = command_parser(
+        "demo",
         description="Write a synthesised bracket (an interior with a bright window; three exposures and a "
-        "reference) that 'lutfuse fuse' can fuse.",
-        allow_abbrev=False,
+        "reference)\nthat 'lutfuse fuse' can fuse.",
     )
     parser.add_argument("--output", required=True, metavar="URI", help="folder for the bracket's folder")
-    add_size(parser)
+    add_scene_size(parser)
     parser.add_argument(
         "--seed",
         type=whole_number(0, 2**31 - 1),
@@ -55,4 +54,4 @@ def main(argv: Sequence[str]) -> int:
     print(f"rendering a {args.width}x{args.height} bracket ...", flush=True)
     for uri in write_bracket(folder, width=args.width, height=args.height, seed=args.seed):
         print(f"wrote {uri}")
-    return 0
+    return OK

@@ -1,0 +1,167 @@
+"""What the commands share: the parser, the types of arguments, common options, and the error of wrong usage.
+
+Every refusal names the value, the rule and the remedy, and looks the same in all commands.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES
+from lutfuse.transforms.storage import files
+from lutfuse.transforms.weights import weights_files
+
+SCENE_SIDES = (16, 32768)  # px, of a synthesised picture
+
+
+class UsageError(ValueError):
+    """Wrong usage: the command ends with exit code 2 and this message."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see '{self.prog} --help'")
+
+
+def command_parser(
+    name: str, *, description: str, epilog: str | None = None, usage: str | None = None
+) -> argparse.ArgumentParser:
+    """The parser of `lutfuse NAME`: texts keep their line breaks, options are never abbreviated.
+
+    Wrong arguments raise UsageError.
+    """
+    return _Parser(
+        prog=f"lutfuse {name}".rstrip(),
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+# --- types ----------------------------------------------------------------------------------------------
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """An argparse type for an integer from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value} is out of range; choose {low} to {high}")
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """An argparse type for a number over zero."""
+    value = _number(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is out of range; give a number over 0")
+    return value
+
+
+def fraction(text: str) -> float:
+    """An argparse type for a number from 0 to 1."""
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; give 0 to 1")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def lut_size(text: str) -> int:
+    """An argparse type for the size of a LUT, with the reason for its upper end."""
+    try:
+        return whole_number(*LUT_SIZES)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error} (at {LUT_SIZES.high} a LUT has 2.1 million nodes, and OpenColorIO takes no larger one)"
+        ) from None
+
+
+# --- options that several commands have -----------------------------------------------------------------
+
+
+def add_lut_size(group: argparse._ActionsContainer, flag: str = "--lut-size") -> None:
+    """--lut-size N."""
+    group.add_argument(
+        flag,
+        type=lut_size,
+        default=DEFAULT_LUT_SIZE,
+        metavar="N",
+        help=f"nodes along each axis of the 3D LUT, {LUT_SIZES} (default: %(default)s)",
+    )
+
+
+def add_reference(group: argparse._ActionsContainer) -> None:
+    """--reference NAME."""
+    group.add_argument(
+        "--reference",
+        default="reference",
+        metavar="NAME",
+        help="file name without extension of the image to measure against; it is never fused "
+        "(default: %(default)s)",
+    )
+
+
+def add_weights(group: argparse._ActionsContainer) -> None:
+    """--weights URI."""
+    group.add_argument(
+        "--weights",
+        metavar="URI",
+        help="model weights, a .safetensors file with its .json beside it; local, gs:// or s3:// "
+        "(default: the shipped ones)",
+    )
+
+
+def add_device(group: argparse._ActionsContainer, purpose: str) -> None:
+    """--device; `purpose` is the first part of its help."""
+    group.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"{purpose} (default: %(default)s)"
+    )
+
+
+def add_scene_size(parser: argparse.ArgumentParser) -> None:
+    """`--width` and `--height` of a synthesised picture, UHD by default."""
+    for side, default in (("width", 3840), ("height", 2160)):
+        parser.add_argument(
+            f"--{side}", type=whole_number(*SCENE_SIDES), default=default, help="px (default: %(default)s)"
+        )
+
+
+# --- checks ---------------------------------------------------------------------------------------------
+
+
+def absolute(uri: str) -> str:
+    """`uri` as workers can use it, which may run in another folder than the launcher."""
+    return str(Path(uri).absolute()) if files.is_local(uri) else uri.rstrip("/")
+
+
+def check_weights(weights: str | None) -> None:
+    """Look for the file of --weights and its JSON; None are the shipped ones.
+
+    Raises:
+      UsageError: one of them is missing or cannot be looked for.
+    """
+    for file in weights_files(weights) if weights else ():
+        try:
+            why = "is missing" if files.size(file) is None else None
+        except OSError as error:
+            why = f"cannot be read ({files.explain(error)})"
+        if why:
+            raise UsageError(
+                f"--weights {weights}: {file} {why}; name a .safetensors file and keep its JSON beside it"
+            )

@@ -1,0 +1,66 @@
+"""`lutfuse bench`: the speed of this machine, stage by stage."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lutfuse.models.contract import EXPOSURES
+from lutfuse.pipeline.arguments import add_device, add_lut_size, add_scene_size, command_parser, whole_number
+from lutfuse.pipeline.exit_codes import OK
+from lutfuse.transforms.bench import RIVALS, STAGES, bench
+
+BRACKETS = (2, 3, 5, 9)  # exposures
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `lutfuse bench ARGV` and returns its exit code."""
+    parser = command_parser(
+        "bench",
+        description="Measure this machine: msec of each stage per bracket, and the fusion beside OpenCV's "
+        "Mertens\nand plain torch (in brackets: how many times as long as ours).",
+    )
+    add_scene_size(parser)
+    parser.add_argument(
+        "--exposures",
+        type=whole_number(*EXPOSURES),
+        nargs="+",
+        default=BRACKETS,
+        metavar="K",
+        help=f"bracket sizes (default: {' '.join(map(str, BRACKETS))})",
+    )
+    add_lut_size(parser)
+    add_device(parser, "where the full-size pixels are computed")
+    parser.add_argument(
+        "--repeats", type=whole_number(1, 1000), default=7, help="runs a figure (default: %(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+    args = vars(parser.parse_args(argv))
+    target = args.pop("json")
+    result = bench(**args)
+    console = Console()
+    console.print(f"{result['machine']['processor']}, kernel: {result['kernel']}")
+    console.print(table(result))
+    if target:
+        Path(target).write_text(json.dumps(result, indent=2), encoding="utf-8")
+    return OK
+
+
+def table(result: dict[str, Any]) -> Table:
+    """The figures for people: a column a bracket size."""
+    title = f"msec a bracket, {result['width']}x{result['height']}, one thread"
+    shown = Table("", *(f"K = {bracket['exposures']}" for bracket in result["brackets"]), title=title)
+    for name in (*STAGES, "total"):
+        shown.add_row(name, *(f"{bracket[name]:.0f}" for bracket in result["brackets"]))
+    shown.add_row("total / codecs", *(f"{bracket['total_to_codecs']:.2f}" for bracket in result["brackets"]))
+    rates = (f"{bracket['brackets_per_hour_per_core']:.0f}" for bracket in result["brackets"])
+    shown.add_row("brackets/hour/core", *rates)
+    for name in RIVALS:
+        ratios = (
+            f"{bracket[name]:.0f} ({bracket[name] / bracket['fuse']:.0f}x)" for bracket in result["brackets"]
+        )
+        shown.add_row(f"{name}, instead of fuse", *ratios)
+    return shown

@@ -1,0 +1,36 @@
+"""The row inside a fused image: a finished bracket is known, and its row recovered, from its picture alone."""
+
+import json
+
+from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row
+from lutfuse.transforms.storage import files
+from lutfuse.transforms.task import Task
+
+# Columns that may differ between two runs that give the same picture.
+CIRCUMSTANCES = {*TIMINGS, "output_uri", "bytes_out", "device", "worker"}
+# First bytes of a finished image that are sure to hold its row.
+ROW_PREFIX_BYTES = 1 << 17
+
+
+def pack_row(row: Row, task: Task) -> str:
+    """What a fused image carries of its row: all that is the same wherever and whenever it is fused."""
+    kept = {k: v for k, v in row.items() if k not in CIRCUMSTANCES}
+    return json.dumps({"lutfuse": 1, "config": task.config, "row": kept}, sort_keys=True)
+
+
+def recover_row(task: Task) -> Row | None:
+    """The row of an image that an earlier run finished for the same task, or None."""
+    try:
+        start, size = files.read_start(task.output_uri, ROW_PREFIX_BYTES)
+        packed = image_io.read_comment(start)
+        document = json.loads(packed) if packed else {}
+        if document.get("config") != task.config:
+            return None
+        row: Row = dict.fromkeys(METRICS_SCHEMA.names) | document["row"]
+        row |= {"bytes_out": size, "output_uri": task.output_uri}
+        return check_row(row, METRICS_SCHEMA)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None  # a foreign or damaged file: fuse again and replace it
