@@ -90,7 +90,7 @@ def _merge_comment(task: Task) -> str:
 
 
 def cube_text(lut: F32, task: Task, title: str | None = None) -> bytes:
-    """A `.cube` of `lut` [N, N, N, 3] that says what it acts on and which bracket, model and look it comes from.
+    """A `.cube` of `lut` [N, N, N, 3] that says what it acts on, and its bracket, model and look.
 
     Raises:
       CubeError: `title` does not fit into the header.

@@ -49,13 +49,13 @@ GPU_SLOTS = 2
 _GPU_SLOTS = threading.BoundedSemaphore(GPU_SLOTS)
 
 
-def fuse_bracket(task: Task, predictor: "Predictor", stages: Stages) -> Row:
+def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor") -> Row:
     """Fuses one bracket and writes the image.
 
     Args:
-      task: what to fuse, how, and where to; of `predictor`'s model.
+      bracket: what to fuse.
+      options: how, and where to.
       predictor: the model, shared by all brackets of a process.
-      stages: times the steps; what it has timed already counts as well.
 
     Returns:
       A row of `METRICS_SCHEMA`.
@@ -64,6 +64,12 @@ def fuse_bracket(task: Task, predictor: "Predictor", stages: Stages) -> Row:
       BracketError: this bracket cannot be fused; the message says why.
       OSError: the storage is down or full, which is no fault of the bracket.
     """
+    stages = Stages()
+    return fuse_task(prepare(bracket, options, predictor.model_id, stages), predictor, stages)
+
+
+def fuse_task(task: Task, predictor: "Predictor", stages: Stages) -> Row:
+    """The same for a task of this predictor's model; `stages` has timed its preparation."""
     start = time.perf_counter() - sum(stages.msec.values()) / 1e3
     bracket, options = task.bracket, task.options
     images, bytes_in = read_exposures(bracket, options.limits, stages)
@@ -192,12 +198,11 @@ class FuseBrackets(beam.DoFn):
             return None  # a name too long, an unreadable place: writing will say it of this bracket
 
     def _fuse(self, task: Task, stages: Stages) -> Row:
-        limits, export_merge = self.options.limits, self.options.export_merge
-        size = planned_bytes(task.bracket, limits, Stages(), export_merge=export_merge)
+        size = planned_bytes(task.bracket, self.options, Stages())
         start = time.perf_counter()
         with self._budget.hold(size):
             measure("wait-msec", (time.perf_counter() - start) * 1e3)
-            row = fuse_bracket(task, self._predictor, stages)
+            row = fuse_task(task, self._predictor, stages)
         for name in TIMINGS:
             measure(f"{name.removesuffix('_ms')}-msec", row[name])
         for name in ("bytes_in", "bytes_out"):

@@ -1,4 +1,4 @@
-"""One bracket, ready to be fused: with what decides its picture, worked out once for recovery and fusing alike."""
+"""A bracket with all that decides its picture, worked out once for recovery and fusing alike."""
 
 import hashlib
 import json
