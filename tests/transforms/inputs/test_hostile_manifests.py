@@ -58,7 +58,7 @@ records = st.one_of(
     values,
     st.fixed_dictionaries(
         {"group_id": st.one_of(text, values), "uris": st.one_of(st.lists(text, max_size=4), values)},
-        optional={"reference": values, "ev": values},
+        optional={"reference": values, "notes": values},
     ),
 )
 
