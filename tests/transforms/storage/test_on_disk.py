@@ -111,8 +111,8 @@ def check_median(values):
 
 
 def test_ten_times_as_many_items_need_no_more_memory(monkeypatch):
-    monkeypatch.setattr(on_disk, "IN_MEMORY", 3000)
-    monkeypatch.setattr(on_disk, "_PAGE", 10)
+    monkeypatch.setattr(on_disk, "IN_MEMORY", 10_000)
+    monkeypatch.setattr(on_disk, "_PAGE", 50)
 
     def peak(count):
         tracemalloc.start()
@@ -125,5 +125,5 @@ def test_ten_times_as_many_items_need_no_more_memory(monkeypatch):
         tracemalloc.stop()
         return used
 
-    few = peak(6_000)
-    assert peak(60_000) < 1.2 * few
+    few = peak(20_000)
+    assert peak(200_000) < 1.2 * few
