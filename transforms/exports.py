@@ -134,7 +134,7 @@ def cube_text(
         f"model: {model_id}",
         f"look: {_described(look)}",
     ]
-    mark = f"{LUT_MARK} {key} {Cube(lut).digest()}"
+    mark = f"{LUT_MARK} {key} {Cube(lut).digest}"
     default = _header_line(bracket.group_id).replace('"', "'")
     return write_cube(
         lut, title=title or default, comments=[ACTS_ON, *map(_header_line, facts), mark]
@@ -177,4 +177,4 @@ def _is_edited(uri: str) -> bool:
     except CubeError:
         return True
     mark = lut_mark(cube)
-    return mark is None or mark[1] != cube.digest()
+    return mark is None or mark[1] != cube.digest

@@ -91,8 +91,8 @@ def config_hash(bracket: Bracket, options: FuseOptions, model_id: str, given: Cu
         "uris": bracket.uris,
         "reference": bracket.reference,
     }
-    if given is not None and lut_mark(given) != (lut_key(bracket, options, model_id, size), given.digest()):
-        decisive["lut"] = given.digest()
+    if given is not None and lut_mark(given) != (lut_key(bracket, options, model_id, size), given.digest):
+        decisive["lut"] = given.digest
     return _digest(decisive)
 
 
@@ -113,7 +113,7 @@ def lut_mark(cube: Cube) -> tuple[str, str] | None:
 
 
 def _look_digest(options: FuseOptions) -> str | None:
-    return None if options.look is None else options.look.at_strength(options.strength).digest()
+    return None if options.look is None else options.look.at_strength(options.strength).digest
 
 
 def _digest(decisive: object) -> str:
