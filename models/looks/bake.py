@@ -106,7 +106,7 @@ def _neutral_distance(size: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]
 def _lock_neutrals(edited: Colours, size: int) -> Colours:
     """Take from every node the colour cast of the neutral of its own mean, fading out with its chroma.
 
-    It acts on the composed grid, so a cast of the predicted LUT goes as well as one of the look. Chroma is
+    It acts on the composed LUT, so a cast of the predicted LUT goes as well as one of the look. Chroma is
     that of the input colour: greys are held exactly, pale colours go with them, pure ones keep the edit.
     """
     steps, fade = _neutral_distance(size)
