@@ -132,7 +132,7 @@ def describe(config: JobConfig) -> dict[str, Any]:
     look, luts = config.fuse.look, config.fuse.luts
     shown: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None, luts=None)))
     fuse: dict[str, Any] = shown.pop("fuse")
-    fuse["look"] = look and {"name": look.name, "strength": look.strength, "digest": look.digest()}
+    fuse["look"] = look and {"name": look.name, "strength": look.strength, "digest": look.digest}
     fuse["luts"] = luts and luts.uri
     shown["beam_args"] = list(without_secrets(config.beam_args))
     return {"input": shown.pop("source")} | shown | fuse

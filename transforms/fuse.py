@@ -18,6 +18,9 @@ from apache_beam.utils.shared import Shared
 
 from lutfuse.models.contract import Pixels
 from lutfuse.models.fusion.kernel import cuda_device_count, fuse
+from lutfuse.models.metrics.images import proxy
+from lutfuse.models.metrics.pixels import clipped_shares, psnr
+from lutfuse.models.metrics.structure import mef_ssim, ssim
 from lutfuse.transforms.counters import count, measure
 from lutfuse.transforms.edit import plan_edit
 from lutfuse.transforms.exports import exports_done, write_exports
@@ -138,15 +141,13 @@ def _encode(fused: Pixels, middle: image_io.DecodedImage, options: FuseOptions, 
 
 def scores(frames: list[Pixels], fused: Pixels, reference: Pixels | None) -> Row:
     """The quality columns of a row; None where a score is not defined (no reference, tiny image)."""
-    from lutfuse.models.metrics import metrics
-
-    small = [metrics.proxy(image, PROXY_SIDE) for image in (*frames, fused)]
-    low, high = metrics.clipped_shares(fused)
+    small = [proxy(image, PROXY_SIDE) for image in (*frames, fused)]
+    low, high = clipped_shares(fused)
     row: Row = {"psnr_db": None, "ssim": None, "clipped_low": low, "clipped_high": high}
-    row["mef_ssim"] = _defined(metrics.mef_ssim, small[:-1], small[-1])
+    row["mef_ssim"] = _defined(mef_ssim, small[:-1], small[-1])
     if reference is not None:
-        row["psnr_db"] = _defined(metrics.psnr, fused, reference)
-        row["ssim"] = _defined(metrics.ssim, small[-1], metrics.proxy(reference, PROXY_SIDE))
+        row["psnr_db"] = _defined(psnr, fused, reference)
+        row["ssim"] = _defined(ssim, small[-1], proxy(reference, PROXY_SIDE))
     return row
 
 

@@ -17,7 +17,9 @@ from lutfuse.models.checked import ConfigError
 from lutfuse.models.contract import DEFAULT_LUT_SIZE, EXPOSURES, LUT_SIZES, U8
 from lutfuse.models.evaluation.contact_sheet import contact_sheet
 from lutfuse.models.fusion import kernel as fusion
-from lutfuse.models.metrics import metrics
+from lutfuse.models.metrics.colour import colour_difference
+from lutfuse.models.metrics.pixels import clipped_shares, psnr
+from lutfuse.models.metrics.structure import mef_ssim, mef_ssim_c, ssim
 from lutfuse.models.student.checkpoint import output_folder, write_whole
 from lutfuse.models.student.implicit_lut import check_lut_size
 from lutfuse.models.student.predictor import Predictor
@@ -155,21 +157,21 @@ def run(frames: list[U8], method: Method) -> tuple[U8, float]:
 
 def score(name: str, method: str, frames: list[U8], reference: U8 | None, image: U8, msec: float) -> Row:
     """One line of the table; what cannot be measured on this bracket is None."""
-    low, high = metrics.clipped_shares(image)
+    low, high = clipped_shares(image)
     row: Row = {"bracket": name, "method": method, "frames": len(frames)}
     against = (
         {}
         if reference is None
         else {
-            "psnr_db": _measured(lambda: metrics.psnr(image, reference)),
-            "ssim": _measured(lambda: metrics.ssim(image, reference)),
-            "ciede2000": _measured(lambda: metrics.colour_difference(image, reference)),
+            "psnr_db": _measured(lambda: psnr(image, reference)),
+            "ssim": _measured(lambda: ssim(image, reference)),
+            "ciede2000": _measured(lambda: colour_difference(image, reference)),
         }
     )
     values: dict[str, float | None] = {
         **against,
-        "mef_ssim": _measured(lambda: metrics.mef_ssim(frames, image)),
-        "mef_ssim_c": _measured(lambda: metrics.mef_ssim_c(frames, image)),
+        "mef_ssim": _measured(lambda: mef_ssim(frames, image)),
+        "mef_ssim_c": _measured(lambda: mef_ssim_c(frames, image)),
         "clipped_low": low,
         "clipped_high": high,
         "msec": msec,

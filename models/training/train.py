@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-from lutfuse.models.checked import ConfigError
+from lutfuse.models.checked import ConfigError, read_json
 from lutfuse.models.student.checkpoint import load_student, output_folder, save_student
 from lutfuse.models.student.network import Student
 from lutfuse.models.training.radiance import RADIANCE_SUFFIXES, read_radiance, render_scene
@@ -135,10 +135,10 @@ def resolve(args: argparse.Namespace) -> TrainConfig:
 
 def _read_recipe(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"--config {path} cannot be read as JSON: {error}") from None
-    if isinstance(values, dict) and "provenance" in values:
+        values: Any = read_json(path.read_bytes())
+    except (OSError, ConfigError) as error:
+        raise ConfigError(f"--config {path} cannot be read: {error}") from None
+    if "provenance" in values:
         provenance = values["provenance"]
         values = provenance.get("recipe") if isinstance(provenance, dict) else None
     if not isinstance(values, dict):

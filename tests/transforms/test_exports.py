@@ -10,7 +10,8 @@ import pytest
 
 from lutfuse.models.fusion.twin import fuse_reference
 from lutfuse.models.looks.cube import CubeError, read_cube, write_cube
-from lutfuse.models.looks.load import Look, load_preset
+from lutfuse.models.looks.load import load_preset
+from lutfuse.models.looks.look import Look
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.transforms import exports
 from lutfuse.transforms.edit import Edit, plan_edit

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lutfuse.models.looks.bake import unit_lut
 from lutfuse.models.looks.cube import Cube, write_cube
-from lutfuse.models.looks.load import load_preset, unit_lut
+from lutfuse.models.looks.load import load_preset
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.transforms import luts
 from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket

@@ -243,7 +243,7 @@ def test_radiance_images_train_too(recipe, tmp_path):
         (["--data", ".", "--threads", "0"], "--threads is 0"),
         (["--data", ".", "--checkpoint-every", "0"], "--checkpoint-every is 0"),
         (["--data", ".", "--config", "missing.json"], "cannot be read"),
-        (["--data", ".", "--config", "list.json"], "must hold an object"),
+        (["--data", ".", "--config", "list.json"], "the file holds []; it must be one JSON object"),
         (["--data", ".", "--config", "odd.json"], "unknown TrainConfig keys"),
         (["--data", ".", "--steps", "0"], "at least 1"),
         (["--data", ".", "--init", "none.safetensors"], "does not exist"),
