@@ -21,7 +21,7 @@ from lutfuse.models.fusion.kernel import cuda_device_count, fuse
 from lutfuse.models.metrics.images import proxy
 from lutfuse.models.metrics.pixels import clipped_shares, psnr
 from lutfuse.models.metrics.structure import mef_ssim, ssim
-from lutfuse.transforms.counters import count, measure
+from lutfuse.transforms.counters import count, measure, report
 from lutfuse.transforms.edit import plan_edit
 from lutfuse.transforms.exports import exports_done, write_exports
 from lutfuse.transforms.exposures import planned_bytes, read_exposures, read_reference, same_depth
@@ -29,7 +29,6 @@ from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inflight import MemoryBudget
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.options import FuseOptions
-from lutfuse.transforms.progress_file import report
 from lutfuse.transforms.recovery import pack_row, recover_row
 from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
 from lutfuse.transforms.stages import BracketError, Stages
