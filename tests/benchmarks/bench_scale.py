@@ -27,6 +27,7 @@ from rich.console import Console
 from lutfuse.pipeline import graph, job
 from lutfuse.pipeline.commands.fuse import add_fuse_arguments, quiet_logs, resolve
 from lutfuse.pipeline.config import JobConfig
+from lutfuse.pipeline.run_file import Found
 from lutfuse.transforms.fuse import FuseBrackets
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.rows import METRICS_SCHEMA, STAGES, Row, check_row
@@ -97,7 +98,7 @@ def begin(folder: Path) -> dict[str, Any]:
 def work(folder: Path) -> dict[str, Any]:
     """What all workers do together, but for the pixels."""
     config = config_of(folder)
-    found = job.Found(brackets=_lines(config.manifest_uri))
+    found = Found(brackets=_lines(config.manifest_uri))
     with mock.patch.object(graph, "FuseBrackets", Unpictured):
         pipeline = beam.Pipeline(runner=FnApiRunner())
         job._build(pipeline, config, found)
@@ -108,7 +109,7 @@ def work(folder: Path) -> dict[str, Any]:
 def end(folder: Path) -> dict[str, Any]:
     """The launcher after the job: every bracket accounted for, and the summary."""
     config = config_of(folder)
-    found = job.Found(brackets=_lines(config.manifest_uri))
+    found = Found(brackets=_lines(config.manifest_uri))
     with Path("/dev/null").open("w") as nowhere:
         job._account(config, found, Console(file=nowhere))
     counts = json.loads((folder / "out" / "run.json").read_text())["counts"]

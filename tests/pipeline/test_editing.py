@@ -9,7 +9,7 @@ import pytest
 from lutfuse.models.looks.cube import write_cube
 from lutfuse.pipeline.arguments import UsageError, fraction, lut_size
 from lutfuse.pipeline.commands.fuse import add_fuse_arguments, resolve
-from lutfuse.pipeline.job import describe
+from lutfuse.pipeline.run_file import describe
 
 
 def parse(*argv):
