@@ -194,9 +194,7 @@ struct Avx2 {
     return _mm256_packus_epi32(low.a, low.b);
   }
 
-  static LUTFUSE_INLINE F load(const float* from) {
-    return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)};
-  }
+  static LUTFUSE_INLINE F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
   static LUTFUSE_INLINE void store(float* to, F x) {
     _mm256_storeu_ps(to, x.a);
     _mm256_storeu_ps(to + 8, x.b);
