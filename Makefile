@@ -7,6 +7,8 @@ OUTPUT ?= out
 # What the installed extension is built from; Python files are read in place (editable install).
 NATIVE := CMakeLists.txt pyproject.toml constraints.txt $(wildcard models/native/*.cpp models/native/*.h models/native/*.cu)
 
+CPP := $(wildcard models/native/*.h models/native/*.cpp models/native/*.cu tests/native/*.h tests/native/*.cpp)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-slow faults sanitize gpu bench scale lint format ci clean
 
@@ -59,9 +61,10 @@ bench: $(VENV)/ready ## speed of this machine, stage by stage, and of the kernel
 scale: $(VENV)/ready ## a million brackets through everything but the pixels
 	$(BIN)/python tests/benchmarks/bench_scale.py $(ARGS)
 
-lint: $(VENV)/ready $(TREE)/lutfuse ## ruff, mypy and the import contracts
+lint: $(VENV)/ready $(TREE)/lutfuse ## ruff, clang-format, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
 	@# -S: without the import hook of the editable install, which would come before the tree.
 	cd $(TREE) && PYTHONPATH=$$($(CURDIR)/$(BIN)/python -c 'import site; print(*site.getsitepackages(), sep=":")') \
@@ -70,6 +73,7 @@ lint: $(VENV)/ready $(TREE)/lutfuse ## ruff, mypy and the import contracts
 format: $(VENV)/ready ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
 
 ci: lint test ## what every change must pass
 

@@ -3,6 +3,12 @@
 Importing it is quick: torch and Beam are loaded by what uses them.
 """
 
+from pkgutil import extend_path
+
+# Started in a checkout, Python finds this folder first, which has none of the modules. They are where the
+# package is installed, further along the path.
+__path__ = extend_path(__path__, __name__)
+
 
 def __getattr__(name: str) -> str:
     # importlib.metadata takes longer to import than the rest of this package's first steps.

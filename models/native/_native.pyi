@@ -1,4 +1,4 @@
-"""The compiled kernel. Call `lutfuse.models.fusion.kernel.fuse` instead: it checks what the kernel assumes."""
+"""The compiled kernel. Call `models.fusion.kernel.fuse` instead: it checks what the kernel assumes."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias

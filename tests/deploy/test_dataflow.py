@@ -3,6 +3,9 @@
 import argparse
 import io
 import json
+import os
+import subprocess
+import sys
 
 import apache_beam as beam
 import numpy as np
@@ -142,6 +145,34 @@ def test_the_submission_has_image_hints_and_worker_options():
 def test_without_worker_options_no_step_has_hints():
     shown = rehearse(accelerator=None, machine_type=None, device="auto")
     assert [environment["hints"] for environment in shown["environments"]] == [{}]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [f"{name}={value}" for name, value in GOOD.items()] + ["--look=warm", "--dry_run=True"],
+        ["--input={brackets}", "--output={brackets}/out", "--look=warm", "--dry-run"],
+    ],
+    ids=["Dataflow", "local"],
+)
+def test_submitting_imports_no_torch(argv, write_bracket, tmp_path):
+    # Loading it takes seconds and hundreds of MB, in a process that fuses nothing.
+    write_bracket(tmp_path / "a bracket", 2)
+    program = (
+        "import sys; from lutfuse.pipeline import cli; code = cli.main(sys.argv[1:]); "
+        "print('modules', *sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "fuse", *(part.format(brackets=tmp_path) for part in argv)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"NO_GCE_CHECK": "true"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.rpartition("modules ")[2].split()
+    assert {"lutfuse.transforms.fuse", "lutfuse.pipeline.graph"} <= set(loaded)
+    assert [name for name in loaded if name.partition(".")[0] == "torch"] == []
 
 
 def test_equal_inputs_give_equal_job_names_so_that_two_jobs_cannot_write_the_same_rows():

@@ -1,17 +1,8 @@
 """The Dockerfile's steps are replayed as written, and leftovers of the build are found."""
 
-import importlib.util
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
-spec = importlib.util.spec_from_file_location("replay", DEPLOY / "replay.py")
-replay = importlib.util.module_from_spec(spec)
-sys.modules["replay"] = replay  # dataclasses look their module up
-spec.loader.exec_module(replay)
 
 RECIPE = """\
 ARG BASE=3.11
@@ -36,7 +27,7 @@ ENTRYPOINT ["/boot"]
 
 
 @pytest.fixture
-def without_environments(monkeypatch):
+def without_environments(replay, monkeypatch):
     """Makes no virtual environments: they take seconds, and these steps need none."""
     run = subprocess.run
 
@@ -47,7 +38,7 @@ def without_environments(monkeypatch):
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
 
 
-def test_steps_run_in_the_folder_of_their_stage(tmp_path, without_environments):
+def test_steps_run_in_the_folder_of_their_stage(replay, tmp_path, without_environments):
     made = replay.Replay(tmp_path, {"WORD": "given"}, cuda=False)
     last = made.run(RECIPE)
     assert (tmp_path / "build/work/README.md").is_file()
@@ -58,27 +49,27 @@ def test_steps_run_in_the_folder_of_their_stage(tmp_path, without_environments):
     assert (kept / "said.txt").read_text().split() == ["hello", "given"]
 
 
-def test_what_cannot_be_replayed_is_listed_and_not_passed_over(tmp_path, without_environments):
+def test_what_cannot_be_replayed_is_listed_and_not_passed_over(replay, tmp_path, without_environments):
     made = replay.Replay(tmp_path, {}, cuda=True)
     made.run(RECIPE)
     assert len(made.skipped) == 3
     assert [line.split()[0] for line in made.skipped] == ["COPY", "RUN", "ENTRYPOINT"]
 
 
-def test_a_failing_step_ends_the_replay(tmp_path, without_environments):
+def test_a_failing_step_ends_the_replay(replay, tmp_path, without_environments):
     with pytest.raises(subprocess.CalledProcessError):
         replay.Replay(tmp_path, {}, cuda=True).run("FROM python:3\nRUN false\nRUN touch /late")
     assert not (tmp_path / "image/late").exists()
 
 
-def test_an_instruction_it_does_not_know_is_an_error(tmp_path):
+def test_an_instruction_it_does_not_know_is_an_error(replay, tmp_path):
     with pytest.raises(AttributeError, match="healthcheck"):
         replay.Replay(tmp_path, {}, cuda=True).run("HEALTHCHECK none")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_dockerfile_replays_into_clean_environments(tmp_path, capfd):
+def test_the_dockerfile_replays_into_clean_environments(replay, tmp_path, capfd):
     argv = ["--root", str(tmp_path), "--no-cuda"]
     assert replay.main(argv) == 0
     assert "nothing of the build" in capfd.readouterr().out

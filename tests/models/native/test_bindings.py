@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from models.native import _native
+from lutfuse.models import contract
+from lutfuse.models.native import _native
 
 SIZES = {"exposures": 2, "knots": 8, "cells": 4, "lut_sizes": 5, "sides": 6}
 
@@ -15,8 +16,14 @@ def call(threads: int = 1, **sizes: int) -> None:
     _native.fuse_cpu([image] * k, grid, lut, out, threads, _native.paths()[-1])
 
 
-def test_every_limit_has_a_name() -> None:
-    assert _native.limits.keys() == SIZES.keys()
+def test_the_kernel_and_the_contract_state_the_same_limits() -> None:
+    assert _native.limits == {
+        "exposures": contract.KERNEL_EXPOSURES,
+        "knots": contract.KNOTS,
+        "cells": contract.CELLS,
+        "lut_sizes": contract.LUT_SIZES,
+        "sides": contract.SIDES,
+    }
 
 
 @pytest.mark.parametrize("name", SIZES)

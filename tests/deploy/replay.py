@@ -1,6 +1,6 @@
 """Does without Docker what deploy/Dockerfile does: its COPY and RUN steps, in clean environments and folders.
 
-    python deploy/replay.py --root /var/tmp/replay [--no-cuda] [--torch-index URL]
+    python tests/deploy/replay.py --root /var/tmp/replay [--no-cuda] [--torch-index URL]
 
 Each stage that is built on Python gets a folder for its files and a clean virtual environment for its
 packages; a path that the Dockerfile writes as /x is ROOT/STAGE/x. Not replayed, and listed at the end:
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 NEEDS_ROOT = ("useradd",)
 FORBIDDEN = (".cpp", ".cu", ".h", ".c")
 BUILD_TOOLS = ("cmake", "ninja", "scikit-build-core", "nanobind")
@@ -88,7 +88,7 @@ class Replay:
         if stage.is_python:
             shutil.rmtree(stage.root, ignore_errors=True)
             stage.root.mkdir(parents=True)
-            subprocess.run([sys.executable, "-m", "venv", "--clear", stage.venv], check=True)  # noqa: S603
+            subprocess.run([sys.executable, "-m", "venv", "--clear", stage.venv], check=True)
 
     def _env(self, rest: str) -> None:
         for pair in shlex.split(rest):
@@ -108,13 +108,13 @@ class Replay:
         *sources, target = rest.split()
         for source in sources:
             to = stage.inside(target)
-            if (HERE.parent / source).is_dir():
+            if (ROOT / source).is_dir():
                 ignored = shutil.ignore_patterns("__pycache__", "*.so")  # as Dockerfile.dockerignore
-                shutil.copytree(HERE.parent / source, to, ignore=ignored, dirs_exist_ok=True)
+                shutil.copytree(ROOT / source, to, ignore=ignored, dirs_exist_ok=True)
             else:
                 to = to / Path(source).name if target.endswith("/") else to
                 to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(HERE.parent / source, to)
+                shutil.copy2(ROOT / source, to)
 
     def _run(self, rest: str) -> None:
         stage = self.stages[-1]
@@ -130,7 +130,7 @@ class Replay:
         )
         environment |= {name: value for name, value in stage.environment.items() if "PATH" not in name}
         # The steps are those of our own Dockerfile.
-        subprocess.run(["bash", "-euc", command], check=True, cwd=stage.inside("."), env=environment)  # noqa: S603, S607
+        subprocess.run(["bash", "-euc", command], check=True, cwd=stage.inside("."), env=environment)
 
     def _mounted(self, rest: str) -> tuple[str, dict[str, Path]]:
         mounts = {}
@@ -158,7 +158,7 @@ def leftovers(stage: Stage) -> list[str]:
     files = [str(path) for path in stage.root.rglob("*") if path.suffix in FORBIDDEN]
     packages = stage.venv / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     files += [str(path) for path in (packages / "lutfuse").rglob("*") if path.suffix in FORBIDDEN]
-    freeze = subprocess.run(  # noqa: S603
+    freeze = subprocess.run(
         [stage.venv / "bin" / "python", "-m", "pip", "freeze"], check=True, capture_output=True, text=True
     )
     return files + [line for line in freeze.stdout.split() if line.partition("==")[0] in BUILD_TOOLS]
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     arguments = {"TORCH_INDEX": args.torch_index} if args.torch_index else {}
     replay = Replay(args.root.absolute(), arguments, args.cuda)
-    stage = replay.run((HERE / "Dockerfile").read_text())
+    stage = replay.run((ROOT / "deploy" / "Dockerfile").read_text())
     print("\nnot replayed:", *replay.skipped, sep="\n  ")
     left = leftovers(stage)
     if left:
