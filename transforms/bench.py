@@ -22,7 +22,8 @@ from rich.table import Table
 from models.fusion import available_paths, fuse
 from models.predictor import Predictor
 from models.reference import fuse_reference
-from models.synthetic import expose, render_scene
+from models.synthetic.camera import photograph
+from models.synthetic.scene import render_radiance
 from transforms import image_io
 from transforms.arguments import add_size, whole_number
 from transforms.exposures import Pixels
@@ -59,7 +60,7 @@ def bench_bracket(
     """Times of one bracket of `count` exposures of `radiance` [H, W, 3] float32, in msec."""
     evs = np.linspace(-EV_RANGE, EV_RANGE, count)
     rng = np.random.default_rng(count)
-    files = [image_io.encode(expose(radiance, float(ev), rng), format="jpeg") for ev in evs]
+    files = [image_io.encode(photograph(radiance, float(ev), rng), format="jpeg") for ev in evs]
     frames = [image_io.decode(data).pixels for data in files]
     prediction = predictor.predict(frames)
     grid, lut = prediction.grid, predictor.bake(prediction.latent, lut_size)
@@ -92,7 +93,7 @@ def bench(
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     predictor = Predictor.load()
-    radiance = render_scene(width, height, seed=0)
+    radiance = render_radiance(width, height, seed=0)
     brackets = [
         bench_bracket(radiance, count, predictor=predictor, lut_size=lut_size, device=device, repeats=repeats)
         for count in exposures

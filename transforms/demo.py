@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from models.synthetic import synthesise_bracket
+from models.synthetic.camera import synthesise_bracket
 from transforms import image_io, storage
 from transforms.arguments import add_size, whole_number
 

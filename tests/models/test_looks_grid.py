@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models.fusion import fuse
 from models.looks import Look, edit_grid
 from models.predictor import Predictor
-from models.synthetic import synthesise_bracket
+from models.synthetic.camera import synthesise_bracket
 
 bounded = settings(max_examples=60, derandomize=True, deadline=None)
 

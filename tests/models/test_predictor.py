@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.predictor import Predictor
-from models.synthetic import synthesise_bracket
+from models.synthetic.camera import synthesise_bracket
 
 
 @pytest.fixture(scope="module")
