@@ -65,7 +65,7 @@ class Room(Painter):
 
         def paint(u: Floats, v: Floats, size: Floats) -> Floats:
             across, row = np.modf(u / f32(pitch[0]) + 64)
-            shift = row % 2 / 2 + self.chance[row.astype(np.int32), 0] / 4
+            shift = row % 2 / 2 + self.chance[row.astype(np.int32) & 4095, 0] / 4
             along, piece = np.modf(v / f32(pitch[1]) + 64 + shift)
             tint = self.chance[(row * 131 + piece * 17).astype(np.int32) & 4095] - f32(0.5)
             edge = (np.minimum(q, 1 - q) * f32(p) for q, p in zip((across, along), pitch, strict=True))
@@ -135,11 +135,11 @@ class Room(Painter):
         for z, colour in ((1500, (1.5, 1.8, 2.1)), (700, (0.85, 1.2, 1.1)), (300, (0.45, 0.65, 0.3))):
             low, high, woods = (-0.3 * z, -2), (0.2 * z, 0.15 * z), self.grain(colour, z / 20, 0.2)
             self.cards.append(Card(2, z, low, high, woods, partial(hill, z), lit=False))
-        meadow = self.grain((0.75, 0.95, 0.25), 3, 0.22)
+        meadow = self.grain((1.0, 1.25, 0.35), 3, 0.22)
         self.cards.append(Card(1, -1.5, (-120, 5), (80, 400), meadow, lit=False))
-        for z in -np.sort(-self.rng.uniform(14, 70, 12)):
+        for z in -np.sort(-self.rng.uniform(18, 80, 9)):
             x, wide, *green = self.rng.uniform(
-                (-0.3 * z, 1.2, 0.4, 0.55, 0.1), (0.2 * z, 2.4, 0.7, 0.95, 0.16)
+                (-0.3 * z, 1.2, 0.6, 0.8, 0.15), (0.2 * z, 2.4, 1.0, 1.3, 0.24)
             )
             bark = self.grain((0.3, 0.24, 0.16))
             self.cards.append(Card(2, z, (x - 0.1, -1.5), (x + 0.1, 1), bark, lit=False))
