@@ -188,8 +188,7 @@ class Room(Painter):
         """Bookcase, plant, pictures, lamp on its table."""
         left, right, z, rng, black = 1.4, 2.15, 4.88, self.rng, self.grain((0.02, 0.02, 0.02))
         self.cards.append(Card(2, BACK - 0.02, (left, 0), (right, 1.97), black))
-        for x in (right, left - 0.03):
-            self.box((x, 0, z), (x + 0.03, 1.97, BACK), self.upright)
+        self.box((right, 0, z), (right + 0.03, 1.97, BACK), self.upright)
         for y in (0.06, 0.44, 0.82, 1.2, 1.58):
             edges = np.minimum(left + np.cumsum(rng.uniform(0.018, 0.05, 40)), right)
             for x, end in pairwise(np.unique(edges)):
@@ -197,6 +196,7 @@ class Room(Painter):
                 spine = self.laid(self.grain(colour, 0.02, 0.08), (9, 0.11), 0.007, (0.45, 0.33, 0.12), 0.5)
                 self.cards.append(Card(2, z + 0.06, (x, y), (end, top), spine, rim=0.006))
             self.box((left, y - 0.03, z), (right, y, BACK), self.board)
+        self.box((left - 0.03, 0, z), (left, 1.97, BACK), self.upright)
         self.foliage((1.15, 0.8, 4.6), 0.3, 0.03, (0.09, 0.2, 0.03))
         self.turned((1.15, 0, 4.6), 0.42, [0.13, 0.19], (0.4, 0.16, 0.09))
         for z0, z1 in ((4.0, 4.45), (2.4, 3.2)):
