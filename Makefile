@@ -6,6 +6,10 @@ OUTPUT ?= out
 
 # What the installed extension is built from; Python files are read in place (editable install).
 NATIVE := CMakeLists.txt pyproject.toml constraints.txt $(wildcard models/native/*.cpp models/native/*.h models/native/*.cu)
+# An editable install knows each module by its file: where one was added, moved or removed, it is made again.
+MODULES := build/modules.txt
+$(shell mkdir -p build; find lutfuse pipeline transforms models -name '*.py' | sort > $(MODULES).now; \
+	cmp -s $(MODULES).now $(MODULES) || cp $(MODULES).now $(MODULES))
 
 CPP := $(wildcard models/native/*.h models/native/*.cpp models/native/*.cu tests/native/*.h tests/native/*.cpp)
 
@@ -15,7 +19,7 @@ CPP := $(wildcard models/native/*.h models/native/*.cpp models/native/*.cu tests
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/ready: $(NATIVE)
+$(VENV)/ready: $(NATIVE) $(MODULES)
 	@echo "Setting up $(VENV): Python packages and the compiled extension (minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,lint]"

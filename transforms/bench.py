@@ -19,7 +19,8 @@ from lutfuse.models.contract import Pixels
 from lutfuse.models.fusion.kernel import available_paths, fuse
 from lutfuse.models.fusion.twin import fuse_reference
 from lutfuse.models.student.predictor import Predictor
-from lutfuse.models.synthetic import expose, render_scene
+from lutfuse.models.synthetic.camera import photograph
+from lutfuse.models.synthetic.scene import render_radiance
 from lutfuse.transforms.fuse import scores, used_device
 from lutfuse.transforms.images import io as image_io
 
@@ -54,7 +55,7 @@ def bench_bracket(
     """Times of one bracket of `count` exposures of `radiance` [H, W, 3] float32, in msec."""
     evs = np.linspace(-EV_RANGE, EV_RANGE, count)
     rng = np.random.default_rng(count)
-    files = [image_io.encode(expose(radiance, float(ev), rng), format="jpeg") for ev in evs]
+    files = [image_io.encode(photograph(radiance, float(ev), rng), format="jpeg") for ev in evs]
     frames = [image_io.decode(data).pixels for data in files]
     prediction = predictor.predict(frames)
     grid, lut = prediction.grid, predictor.bake(prediction.latent, lut_size)
@@ -87,7 +88,7 @@ def bench(
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     predictor = Predictor.load()
-    radiance = render_scene(width, height, seed=0)
+    radiance = render_radiance(width, height, seed=0)
     brackets = [
         bench_bracket(radiance, count, predictor=predictor, lut_size=lut_size, device=device, repeats=repeats)
         for count in exposures

@@ -10,7 +10,7 @@ from lutfuse.models.fusion.kernel import fuse
 from lutfuse.models.looks.grid_edits import edit_grid
 from lutfuse.models.looks.look import Look
 from lutfuse.models.student.predictor import Predictor
-from lutfuse.models.synthetic import synthesise_bracket
+from lutfuse.models.synthetic.camera import synthesise_bracket
 
 bounded = settings(max_examples=60, derandomize=True, deadline=None)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lutfuse.models.student.predictor import Predictor
-from lutfuse.models.synthetic import synthesise_bracket
+from lutfuse.models.synthetic.camera import synthesise_bracket
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lutfuse.models.student.priors import exposure_fusion, fusion_weights, merged_radiance, tone_mapped
-from lutfuse.models.synthetic import synthesise_bracket
+from lutfuse.models.synthetic.camera import synthesise_bracket
 
 
 def bracket(*stops: float, size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,8 +1,8 @@
-"""A bracket made from nothing: the rendered room of `models.interior`, photographed at several exposures.
+"""The room photographed at several exposures, and the picture a photographer would have wanted of it.
 
 What a camera does is modelled in the order light meets it: exposure, photon and read noise, saturation, the
-tone curve, quantisation. The reference is the same radiance without noise, tone mapped so that the view
-through the window and the corners of the room both show. All of it follows from the seed alone.
+tone curve, quantisation. The reference picture is the same radiance without noise, tone mapped so that the
+view through the window and the corners of the room both show. All of it follows from the seed alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lutfuse.models.interior.scene import render
-from lutfuse.models.interior.textures import Floats, f32
+from lutfuse.models.contract import Image
+from lutfuse.models.synthetic.painter import Floats, f32
+from lutfuse.models.synthetic.scene import render_radiance
 
-Image = NDArray[np.uint8] | NDArray[np.uint16]  # [H, W, 3] RGB
-
-# EV 0 saturates here: the sky is lost, the room is dark. Three stops to either side show one of them well.
-SATURATION = 4.5
 FULL_WELL = 9_000  # electrons of a saturated pixel: a small sensor at a medium sensitivity
 READ_NOISE = 5  # electrons
 STRIP_PIXELS = 120_000  # worked on at a time
@@ -45,21 +42,14 @@ def synthesise_bracket(
     """The bracket of scene `seed`, in uint8 or uint16; the same on every call and every number of threads."""
     if bit_depth not in (8, 16):
         raise ValueError(f"bit_depth {bit_depth}: images have 8 or 16 bits a channel")
-    radiance = render_scene(width, height, seed)
+    radiance = render_radiance(width, height, seed)
     # One stream of noise an exposure: a frame does not depend on how many others are taken.
     streams = [np.random.default_rng([seed, 1, i]) for i in range(len(evs))]
-    frames = [expose(radiance, ev, rng, bit_depth) for ev, rng in zip(evs, streams, strict=True)]
-    return SyntheticBracket(frames, tuple(float(ev) for ev in evs), reference(radiance, bit_depth))
+    frames = [photograph(radiance, ev, rng, bit_depth) for ev, rng in zip(evs, streams, strict=True)]
+    return SyntheticBracket(frames, tuple(float(ev) for ev in evs), reference_picture(radiance, bit_depth))
 
 
-def render_scene(width: int, height: int, seed: int = 0) -> Floats:
-    """Linear radiance [height, width, 3] float32 RGB of room `seed`; 1 just saturates the sensor at EV 0."""
-    if min(width, height) < 1 or seed < 0:
-        raise ValueError(f"scene {seed} of {width}×{height} px: seeds start at 0, sizes at 1")
-    return np.asarray(render(width, height, seed) / np.float32(SATURATION), np.float32)
-
-
-def expose(radiance: Floats, ev: float, rng: np.random.Generator, bit_depth: int = 8) -> Image:
+def photograph(radiance: Floats, ev: float, rng: np.random.Generator, bit_depth: int = 8) -> Image:
     """A photograph [H, W, 3] of the radiance with 2^ev times the light of EV 0."""
     image = np.empty(radiance.shape, np.uint8 if bit_depth == 8 else np.uint16)
     for rows in _strips(radiance.shape):
@@ -71,7 +61,7 @@ def expose(radiance: Floats, ev: float, rng: np.random.Generator, bit_depth: int
     return image
 
 
-def reference(radiance: Floats, bit_depth: int = 8) -> Image:
+def reference_picture(radiance: Floats, bit_depth: int = 8) -> Image:
     """The well-exposed picture: contrast between regions compressed, contrast within them kept."""
     height, width = radiance.shape[:2]
     log_light = np.empty((height, width), np.float32)
