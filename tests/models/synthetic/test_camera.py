@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lutfuse.models import metrics
+from lutfuse.models.metrics.pixels import psnr
 from lutfuse.models.synthetic.camera import (
     FULL_WELL,
     READ_NOISE,
@@ -63,7 +63,7 @@ def test_reference_shows_window_and_corners_unlike_any_frame(seed):
     assert min(lost[:-1]) > 0.04
     assert lost[-1] < 0.03
     assert 80 < np.median(bracket.reference) < 160
-    assert max(metrics.psnr(frame, bracket.reference) for frame in bracket.exposures) < 20
+    assert max(psnr(frame, bracket.reference) for frame in bracket.exposures) < 20
 
 
 def test_16_bit_bracket_is_the_8_bit_one_with_finer_steps(bracket):
