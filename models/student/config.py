@@ -12,7 +12,7 @@ MAX_PARAMETERS = 520_000
 
 @dataclasses.dataclass(frozen=True)
 class StudentConfig:
-    """Shape of the student and its implicit LUT (DESIGN §1); the defaults are the shipped student."""
+    """Shape of the student and its implicit LUT, eq. 1 and 3 (docs/method.md); defaults: the shipped one."""
 
     thumb: int = 256  # px, side of the square thumbnail the student sees
     luma_bins: int = 8  # D

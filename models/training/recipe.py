@@ -13,7 +13,7 @@ Distil = Literal["none", "frozen", "alternating"]
 
 @dataclasses.dataclass(frozen=True)
 class TeacherConfig:
-    """Shape of the teacher (DESIGN eq. 5), which is never shipped; what it shares is the student's."""
+    """Shape of the teacher (eq. 5, docs/method.md), which never ships; other sizes are the student's."""
 
     thumb: int = 512  # px
     width: int = 96

@@ -1,12 +1,13 @@
 """Weights files: hash, JSON, no classes, no surprises."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from lutfuse.models.student.checkpoint import SHIPPED, load_student, save_student, write_whole
+from lutfuse.models.student.checkpoint import SHIPPED, load_student, save_student
 from lutfuse.models.student.config import MAX_PARAMETERS, StudentConfig
 from lutfuse.models.student.network import Student
 
@@ -96,8 +97,6 @@ def test_a_student_over_the_parameter_budget_is_refused(saved):
 
 
 def test_bytes_that_are_no_safetensors_are_refused(saved):
-    import hashlib
-
     saved.write_bytes(b"pickle")
     edit(saved, sha256=hashlib.sha256(b"pickle").hexdigest())
     with pytest.raises(ValueError, match="not a safetensors file"):
@@ -109,12 +108,3 @@ def test_the_shipped_weights_load_and_state_their_size():
     card = json.loads(SHIPPED.with_suffix(".json").read_text())
     assert card["parameters"] == sum(p.numel() for p in student.parameters()) <= MAX_PARAMETERS
     assert model_id.startswith(f"{SHIPPED.stem}-")
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    target = tmp_path / "file"
-    write_whole(target, b"old")
-    (tmp_path / "file.part").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        write_whole(target, b"new")
-    assert target.read_bytes() == b"old"

@@ -1,0 +1,25 @@
+"""The usual ways to fuse a bracket, to compare with and, of the first, to make references from."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from lutfuse.models.contract import F32, U8
+
+
+def opencv_mertens(
+    frames: Sequence[U8],  # K × [H, W, 3]
+) -> F32:  # [H, W, 3], mostly within [0, 1], neither clipped nor rounded
+    """Multi-scale exposure fusion, Mertens et al. 2007, as OpenCV computes it."""
+    return np.asarray(cv2.createMergeMertens().process(list(frames)), np.float32)
+
+
+def plain_average(
+    frames: Sequence[U8],  # K × [H, W, 3]
+) -> U8:  # [H, W, 3]
+    """The mean of the frames, rounded to the nearest level."""
+    total = np.zeros(frames[0].shape, np.float32)
+    for frame in frames:
+        total += frame
+    return np.asarray((total / len(frames)).round(), np.uint8)
