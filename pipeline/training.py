@@ -19,8 +19,15 @@ MANY = 2**31 - 1
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """The options of every command that trains; returns the group of the recipe, for more."""
-    data = parser.add_argument_group("data")
-    data.add_argument(
+    _add_data(parser.add_argument_group("data"))
+    recipe = parser.add_argument_group("recipe")
+    _add_recipe(recipe)
+    _add_machine(parser.add_argument_group("machine"))
+    return recipe
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--data",
         type=existing_folder,
         action="append",
@@ -28,7 +35,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> argparse._Argumen
         metavar="DIR",
         help="folder of bracket folders, searched recursively; may be given more than once",
     )
-    data.add_argument(
+    group.add_argument(
         "--hdr",
         type=existing_folder,
         action="append",
@@ -37,17 +44,13 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> argparse._Argumen
         help="folder of .hdr radiance images to render brackets from (those twice as wide as high are taken "
         "for panoramas); may be given more than once",
     )
-    data.add_argument(
+    group.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="DIR",
         help="folder for weights, checkpoint, log.jsonl, config.json and prepared scenes",
     )
-    recipe = parser.add_argument_group("recipe")
-    _add_recipe(recipe)
-    _add_machine(parser.add_argument_group("machine"))
-    return recipe
 
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:

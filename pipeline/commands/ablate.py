@@ -35,8 +35,12 @@ def build_parser() -> argparse.ArgumentParser:
         "ablate", description=DESCRIPTION, epilog=f"variants and what they change:\n{changes}"
     )
     add_training_arguments(parser)
-    scores = parser.add_argument_group("scores")
-    scores.add_argument(
+    _add_scores(parser.add_argument_group("scores"))
+    return parser
+
+
+def _add_scores(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--test",
         type=existing_folder,
         action="append",
@@ -44,27 +48,26 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of bracket folders to score on besides the held-out scenes; may be given more than once",
     )
-    scores.add_argument(
+    group.add_argument(
         "--max-side",
         type=whole_number(1, NATIVE_SIDE),
         default=Ablation.max_side,
         metavar="PX",
         help="long side to which larger test images are reduced first (default: %(default)s)",
     )
-    scores.add_argument(
+    group.add_argument(
         "--only",
         type=lambda text: tuple(text.split(",")),
         default=(),
         metavar="NAME,…",
         help="variants to train; the tables also show those that are there (default: all)",
     )
-    scores.add_argument(
+    group.add_argument(
         "--weights",
         type=existing_file,
         metavar="FILE",
         help=".safetensors for PSNR against N (default: those of the variant `recipe`)",
     )
-    return parser
 
 
 def main(argv: Sequence[str]) -> int:

@@ -38,6 +38,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for tables and sheets"
     )
+    _add_method(parser)
+    return parser
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         type=existing_file,
@@ -59,25 +64,23 @@ def build_parser() -> argparse.ArgumentParser:
         help="reduce larger images to this long side first (default: native size)",
     )
     parser.add_argument("--no-sheets", action="store_true", help="tables only")
-    return parser
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs `lutfuse evaluate ARGV` and returns its exit code."""
     args = build_parser().parse_args(argv)
-    make_output(args.output)
+    evaluation = Evaluation(
+        data=tuple(args.data),
+        output=args.output,
+        weights=args.weights,
+        ends=args.frames == "ends",
+        lut_size=args.lut_size,
+        max_side=args.max_side,
+        sheets=not args.no_sheets,
+    )
+    make_output(evaluation.output)
     try:
-        rows = evaluate(
-            Evaluation(
-                data=tuple(args.data),
-                output=args.output,
-                weights=args.weights,
-                ends=args.frames == "ends",
-                lut_size=args.lut_size,
-                max_side=args.max_side,
-                sheets=not args.no_sheets,
-            )
-        )
+        rows = evaluate(evaluation)
     except ValueError as error:
         raise UsageError(str(error)) from error
     print(to_markdown(summary(rows)))
