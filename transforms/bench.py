@@ -17,7 +17,7 @@ import torch
 
 from lutfuse.models.contract import Pixels
 from lutfuse.models.fusion.kernel import available_paths, fuse
-from lutfuse.models.fusion.twin import fuse_reference
+from lutfuse.models.fusion.twin import fuse_twin
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.models.synthetic import expose, render_scene
 from lutfuse.transforms.fuse import scores, used_device
@@ -70,7 +70,7 @@ def bench_bracket(
     }
     rivals: dict[str, Callable[[], object]] = {
         "opencv_mertens": lambda: mertens(frames),
-        "torch": lambda: fuse_reference(ordered, grid, lut, dtype=torch.float32),
+        "torch": lambda: fuse_twin(ordered, grid, lut, dtype=torch.float32),
     }
     # One round of the rivals: they take seconds, and are ahead or behind by factors.
     clock = time.perf_counter if used_device(device) == "cuda" else time.process_time

@@ -69,7 +69,7 @@ def apply_lut(
     return F.grid_sample(volume, where, padding_mode="border", align_corners=True).squeeze(2)
 
 
-def fuse_reference(
+def fuse_twin(
     images: Sequence[np.ndarray] | np.ndarray,  # K × [H, W, 3] uint8 or uint16
     grid: np.ndarray,  # [K, D, Gh, Gw]
     lut: np.ndarray,  # [N, N, N, 3]
