@@ -17,7 +17,7 @@ def opencv_mertens(
 ) -> F32:  # [H, W, 3], mostly within [0, 1], neither clipped nor rounded
     """Multi-scale exposure fusion, Mertens et al. 2007, as OpenCV computes it on one thread.
 
-    On several it adds exposures in the order in which they are finished, so that each call rounds differently.
+    On several it adds exposures in the order in which they are finished, and every call rounds differently.
     """
     with _one_thread():
         return np.asarray(cv2.createMergeMertens().process(list(frames)), np.float32)
