@@ -28,11 +28,12 @@ Row = dict[str, float]  # a line of the log
 
 @dataclass(frozen=True)
 class TrainRun:
-    """One training: from which pictures, by which recipe, and where it goes."""
+    """One training: from which pictures, by which recipe, and where it goes.
 
-    output: (
-        Path  # folder for student.safetensors and .json, state.safetensors, config.json, log.jsonl, scenes/
-    )
+    `output` gets student.safetensors with its .json, state.safetensors, config.json, log.jsonl and scenes/.
+    """
+
+    output: Path
     data: tuple[Path, ...] = ()  # folders of bracket folders
     hdr: tuple[Path, ...] = ()  # folders of radiance images
     config: TrainConfig = field(default_factory=TrainConfig)
