@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USAGE
     except KeyboardInterrupt:
         print(
-            f"\nlutfuse {name}: stopped; what is finished is kept, run the same command again to go on",
+            f"\nlutfuse {name}: stopped; run the same command again to go on",
             file=sys.stderr,
         )
         return INTERRUPTED

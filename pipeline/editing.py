@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lutfuse.models.looks.cube import MAX_BYTES, CubeError, read_cube
-from lutfuse.models.looks.load import PRESETS, Look, LookError, load_look, load_preset
+from lutfuse.models.looks.load import PRESETS, LookError, load_look, load_preset
+from lutfuse.models.looks.look import Look
 from lutfuse.pipeline.arguments import UsageError, absolute, fraction
 from lutfuse.transforms.options import GivenLuts
 from lutfuse.transforms.storage import files

@@ -6,9 +6,6 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -17,10 +14,11 @@ from rich.console import Console
 
 from lutfuse.pipeline import dataflow, graph, progress
 from lutfuse.pipeline.arguments import UsageError, check_weights
-from lutfuse.pipeline.beam_options import beam_options, without_secrets
+from lutfuse.pipeline.beam_options import beam_options
 from lutfuse.pipeline.config import JobConfig
 from lutfuse.pipeline.exit_codes import OK, SOME_FAILED
 from lutfuse.pipeline.local_runner import local_runner
+from lutfuse.pipeline.run_file import Found, describe, write_run
 from lutfuse.transforms.inputs import discovery
 from lutfuse.transforms.inputs.brackets import Bracket, InputError, to_json
 from lutfuse.transforms.inputs.exif_groups import group_by_exif
@@ -34,22 +32,6 @@ _LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 
 class JobError(RuntimeError):
     """The job as a whole went wrong."""
-
-
-@dataclass
-class Found:
-    """What the input holds."""
-
-    brackets: int = 0
-    exposures: int = 0
-    unusable: int = 0
-
-    def add(self, bracket: Bracket) -> Bracket:
-        """Count `bracket` and hand it on."""
-        self.brackets += 1
-        self.exposures += len(bracket.uris)
-        self.unusable += bracket.problem is not None
-        return bracket
 
 
 def run(config: JobConfig, console: Console) -> int:
@@ -127,16 +109,6 @@ def _dry_run(config: JobConfig, brackets: Iterator[Bracket], console: Console) -
     return OK
 
 
-def describe(config: JobConfig) -> dict[str, Any]:
-    """The resolved configuration as plain JSON values."""
-    look, luts = config.fuse.look, config.fuse.luts
-    shown: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None, luts=None)))
-    fuse: dict[str, Any] = shown.pop("fuse")
-    fuse |= {"look": look and {"name": look.name, "digest": look.digest()}, "luts": luts and luts.uri}
-    shown["beam_args"] = list(without_secrets(config.beam_args))
-    return {"input": shown.pop("source")} | shown | fuse
-
-
 def _check_output(config: JobConfig) -> None:
     try:
         files.check_writable(config.fuse.output)
@@ -166,27 +138,6 @@ def _forget_old_rows(config: JobConfig) -> None:
         # What a killed run had begun to write.
         files.delete_below(files.join(config.fuse.output, table), f"beam-temp-{config.job_id}-")
     files.sweep(files.join(config.fuse.output, "fused"))
-
-
-def write_run(
-    config: JobConfig,
-    found: Found,
-    status: str,
-    counts: dict[str, int] | None = None,
-    model: str | None = None,
-) -> None:
-    """Writes `run.json`: the resolved configuration, the model's name and hash, and how the job stands."""
-    document = {
-        "status": status,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": model,
-        "config": describe(config),
-        "found": asdict(found),
-        "counts": counts,
-    }
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    uri = files.join(config.fuse.output, "run.json")
-    files.write_bytes(uri, text.encode("utf-8", "backslashreplace"), mime="application/json")
 
 
 def _is_local(options: PipelineOptions) -> bool:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from lutfuse.transforms.progress_file import tally
+from lutfuse.transforms.counters import tally
 from lutfuse.transforms.rows import TIMINGS, Account
 
 POLL_S = 0.25

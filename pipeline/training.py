@@ -1,7 +1,6 @@
 """What the commands that train share: their options, the run these describe, and the progress shown."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +8,7 @@ from typing import Any, get_args
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn, TimeRemainingColumn
 
+from lutfuse.models.checked import ConfigError, read_json
 from lutfuse.models.training.recipe import Distil, TrainConfig
 from lutfuse.models.training.train import TrainRun, default_threads
 from lutfuse.models.training.watch import Watch
@@ -127,15 +127,15 @@ def read_recipe(path: Path) -> dict[str, Any]:
       UsageError: the file holds none.
     """
     try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"--config {path}: cannot be read as JSON ({error})") from None
-    if isinstance(values, dict) and "provenance" in values:
+        values: Any = read_json(path.read_bytes())
+    except (OSError, ConfigError) as error:
+        raise UsageError(f"--config {path} cannot be read: {error}") from None
+    if "provenance" in values:
         provenance = values["provenance"]
         values = provenance.get("recipe") if isinstance(provenance, dict) else None
     if not isinstance(values, dict):
         raise UsageError(
-            f"--config {path}: must hold an object of training options, or with one at provenance.recipe"
+            f"--config {path} must hold an object of training options, or with one at provenance.recipe"
         )
     return values
 

@@ -90,7 +90,7 @@ def _merge_comment(task: Task) -> str:
 
 
 def cube_text(lut: F32, task: Task, title: str | None = None) -> bytes:
-    """A `.cube` of `lut` [N, N, N, 3] that says what it acts on and which bracket, model and look it comes from.
+    """A `.cube` of `lut` [N, N, N, 3] that says what it acts on, and its bracket, model and look.
 
     Raises:
       CubeError: `title` does not fit into the header.
@@ -102,7 +102,7 @@ def cube_text(lut: F32, task: Task, title: str | None = None) -> bytes:
         f"model: {task.model_id}",
         f"look: {_described(task.options.look)}",
     ]
-    mark = f"{LUT_MARK} {task.lut_key} {Cube(lut).digest()}"
+    mark = f"{LUT_MARK} {task.lut_key} {Cube(lut).digest}"
     default = _header_line(bracket.group_id).replace('"', "'")
     return write_cube(
         lut, title=title or default, comments=[ACTS_ON, *map(_header_line, facts), mark]
@@ -145,4 +145,4 @@ def _is_edited(uri: str) -> bool:
     except CubeError:
         return True
     mark = lut_mark(cube)
-    return mark is None or mark[1] != cube.digest()
+    return mark is None or mark[1] != cube.digest

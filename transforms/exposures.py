@@ -10,6 +10,7 @@ from lutfuse.models.contract import Pixels
 from lutfuse.transforms.counters import NAMESPACE, count
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
 
@@ -85,15 +86,13 @@ def _naming(uri: str) -> Iterator[None]:
         raise BracketError("decode", error.kind, f"{uri}: {error}") from error
 
 
-def planned_bytes(
-    bracket: Bracket, limits: image_io.DecodeLimits, stages: Stages, *, export_merge: bool = False
-) -> int:
+def planned_bytes(bracket: Bracket, options: FuseOptions, stages: Stages) -> int:
     """Bytes of pixels that fusing `bracket` holds at once, by the header of its first exposure."""
-    frame = _first_header(bracket.uris[0], limits, stages).decoded_bytes
+    frame = _first_header(bracket.uris[0], options.limits, stages).decoded_bytes
     # The exposures, the fused picture, the reference, and a decoder's or encoder's copy of one.
     count = len(bracket.uris)
     # For the merged image: exposures of 8 bit once more in 16, the image itself, the encoder's copy.
-    merge = 2 * (count + 2) if export_merge else 0
+    merge = 2 * (count + 2) if options.export_merge else 0
     return frame * (count + (3 if bracket.reference else 2) + merge)
 
 

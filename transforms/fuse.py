@@ -18,7 +18,10 @@ from apache_beam.utils.shared import Shared
 
 from lutfuse.models.contract import Pixels
 from lutfuse.models.fusion.kernel import cuda_device_count, fuse
-from lutfuse.transforms.counters import count, measure
+from lutfuse.models.metrics.images import proxy
+from lutfuse.models.metrics.pixels import clipped_shares, psnr
+from lutfuse.models.metrics.structure import mef_ssim, ssim
+from lutfuse.transforms.counters import count, measure, report
 from lutfuse.transforms.edit import plan_edit
 from lutfuse.transforms.exports import exports_done, write_exports
 from lutfuse.transforms.exposures import planned_bytes, read_exposures, read_reference, same_depth
@@ -26,7 +29,6 @@ from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inflight import MemoryBudget
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.options import FuseOptions
-from lutfuse.transforms.progress_file import report
 from lutfuse.transforms.recovery import pack_row, recover_row
 from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
 from lutfuse.transforms.stages import BracketError, Stages
@@ -49,13 +51,13 @@ GPU_SLOTS = 2
 _GPU_SLOTS = threading.BoundedSemaphore(GPU_SLOTS)
 
 
-def fuse_bracket(task: Task, predictor: "Predictor", stages: Stages) -> Row:
+def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor") -> Row:
     """Fuses one bracket and writes the image.
 
     Args:
-      task: what to fuse, how, and where to; of `predictor`'s model.
+      bracket: what to fuse.
+      options: how, and where to.
       predictor: the model, shared by all brackets of a process.
-      stages: times the steps; what it has timed already counts as well.
 
     Returns:
       A row of `METRICS_SCHEMA`.
@@ -64,6 +66,12 @@ def fuse_bracket(task: Task, predictor: "Predictor", stages: Stages) -> Row:
       BracketError: this bracket cannot be fused; the message says why.
       OSError: the storage is down or full, which is no fault of the bracket.
     """
+    stages = Stages()
+    return fuse_task(prepare(bracket, options, predictor.model_id, stages), predictor, stages)
+
+
+def fuse_task(task: Task, predictor: "Predictor", stages: Stages) -> Row:
+    """The same for a task of this predictor's model; `stages` has timed its preparation."""
     start = time.perf_counter() - sum(stages.msec.values()) / 1e3
     bracket, options = task.bracket, task.options
     images, bytes_in = read_exposures(bracket, options.limits, stages)
@@ -132,15 +140,13 @@ def _encode(fused: Pixels, middle: image_io.DecodedImage, options: FuseOptions, 
 
 def scores(frames: list[Pixels], fused: Pixels, reference: Pixels | None) -> Row:
     """The quality columns of a row; None where a score is not defined (no reference, tiny image)."""
-    from lutfuse.models.metrics import metrics
-
-    small = [metrics.proxy(image, PROXY_SIDE) for image in (*frames, fused)]
-    low, high = metrics.clipped_shares(fused)
+    small = [proxy(image, PROXY_SIDE) for image in (*frames, fused)]
+    low, high = clipped_shares(fused)
     row: Row = {"psnr_db": None, "ssim": None, "clipped_low": low, "clipped_high": high}
-    row["mef_ssim"] = _defined(metrics.mef_ssim, small[:-1], small[-1])
+    row["mef_ssim"] = _defined(mef_ssim, small[:-1], small[-1])
     if reference is not None:
-        row["psnr_db"] = _defined(metrics.psnr, fused, reference)
-        row["ssim"] = _defined(metrics.ssim, small[-1], metrics.proxy(reference, PROXY_SIDE))
+        row["psnr_db"] = _defined(psnr, fused, reference)
+        row["ssim"] = _defined(ssim, small[-1], proxy(reference, PROXY_SIDE))
     return row
 
 
@@ -192,12 +198,11 @@ class FuseBrackets(beam.DoFn):
             return None  # a name too long, an unreadable place: writing will say it of this bracket
 
     def _fuse(self, task: Task, stages: Stages) -> Row:
-        limits, export_merge = self.options.limits, self.options.export_merge
-        size = planned_bytes(task.bracket, limits, Stages(), export_merge=export_merge)
+        size = planned_bytes(task.bracket, self.options, Stages())
         start = time.perf_counter()
         with self._budget.hold(size):
             measure("wait-msec", (time.perf_counter() - start) * 1e3)
-            row = fuse_bracket(task, self._predictor, stages)
+            row = fuse_task(task, self._predictor, stages)
         for name in TIMINGS:
             measure(f"{name.removesuffix('_ms')}-msec", row[name])
         for name in ("bytes_in", "bytes_out"):

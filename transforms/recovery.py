@@ -1,4 +1,4 @@
-"""The row inside a fused image: a finished bracket is known, and its row recovered, from its picture alone."""
+"""The row inside a fused image, from which a later run knows that the bracket is finished."""
 
 import json
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
 from lutfuse.transforms.storage import files
-from lutfuse.transforms.storage.on_disk import Numbers
+from lutfuse.transforms.storage.on_disk import Column
 
 Row = dict[str, Any]
 
@@ -210,7 +210,7 @@ class Account:
     fused: int = 0
     recovered: int = 0
     models: set[str] = field(default_factory=set)
-    numbers: dict[str, Numbers] = field(default_factory=lambda: {name: Numbers() for name in NUMBERS})
+    numbers: dict[str, Column] = field(default_factory=lambda: {name: Column() for name in NUMBERS})
     failed: int = 0
     first_failures: list[Row] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""One bracket, ready to be fused: with what decides its picture, worked out once for recovery and fusing alike."""
+"""A bracket with all that decides its picture, worked out once for recovery and fusing alike."""
 
 import hashlib
 import json
@@ -58,8 +58,8 @@ class Task:
             "uris": self.bracket.uris,
             "reference": self.bracket.reference,
         }
-        if self.given is not None and lut_mark(self.given) != (self.lut_key, self.given.digest()):
-            decisive["lut"] = self.given.digest()
+        if self.given is not None and lut_mark(self.given) != (self.lut_key, self.given.digest):
+            decisive["lut"] = self.given.digest
         return _digest(decisive)
 
     @property
@@ -74,7 +74,7 @@ class Task:
 
     @property
     def _look(self) -> str | None:
-        return None if self.options.look is None else self.options.look.digest()
+        return None if self.options.look is None else self.options.look.digest
 
 
 def prepare(bracket: Bracket, options: FuseOptions, model_id: str, stages: Stages) -> Task:

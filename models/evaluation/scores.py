@@ -7,7 +7,9 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from lutfuse.models.contract import U8
-from lutfuse.models.metrics import metrics
+from lutfuse.models.metrics.colour import colour_difference
+from lutfuse.models.metrics.pixels import clipped_shares, psnr
+from lutfuse.models.metrics.structure import mef_ssim, mef_ssim_c, ssim
 
 SCORES = {
     "psnr_db": 2, "ssim": 4, "mef_ssim": 4, "mef_ssim_c": 4, "ciede2000": 2,
@@ -19,19 +21,19 @@ Row = dict[str, str | int | float | None]
 
 def score(name: str, method: str, frames: list[U8], reference: U8 | None, image: U8, msec: float) -> Row:
     """One line of the table; what cannot be measured on this bracket is None."""
-    low, high = metrics.clipped_shares(image)
+    low, high = clipped_shares(image)
     values: dict[str, float | None] = {
-        "mef_ssim": _measured(lambda: metrics.mef_ssim(frames, image)),
-        "mef_ssim_c": _measured(lambda: metrics.mef_ssim_c(frames, image)),
+        "mef_ssim": _measured(lambda: mef_ssim(frames, image)),
+        "mef_ssim_c": _measured(lambda: mef_ssim_c(frames, image)),
         "clipped_low": low,
         "clipped_high": high,
         "msec": msec,
     }
     if reference is not None:
         values |= {
-            "psnr_db": _measured(lambda: metrics.psnr(image, reference)),
-            "ssim": _measured(lambda: metrics.ssim(image, reference)),
-            "ciede2000": _measured(lambda: metrics.colour_difference(image, reference)),
+            "psnr_db": _measured(lambda: psnr(image, reference)),
+            "ssim": _measured(lambda: ssim(image, reference)),
+            "ciede2000": _measured(lambda: colour_difference(image, reference)),
         }
     row: Row = {"bracket": name, "method": method, "frames": len(frames)}
     return row | {key: _rounded(values.get(key), decimals) for key, decimals in SCORES.items()}

@@ -1,1 +1,1 @@
-"""Looks and `.cube` files: edits of the weight grid and the LUT, never of pixels."""
+"""Looks and `.cube` files. A look never sees a pixel: it edits the weight grid and the LUT of a bracket."""

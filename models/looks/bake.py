@@ -19,18 +19,16 @@ from lutfuse.models.looks.look import Look
 _BLOCK = 8192  # colours at a time: the temporaries of a block stay in cache, twice as fast at N = 33
 
 
-def bake_look(lut: NDArray[np.float32], look: Look, *, strength: float = 1.0) -> NDArray[np.float32]:
+def bake_look(lut: NDArray[np.float32], look: Look) -> NDArray[np.float32]:
     """Compose a look after a LUT and bake the pair at the size of the LUT.
 
     Args:
         lut: [N, N, N, 3] (b, g, r, channel) float32, finite; beyond [0, 1] it is clipped first.
-        look: what to apply; its balance and detail are not for colours, see `edit_grid`.
-        strength: factor in [0, 1] on the strength of the look.
+        look: what to apply, at its own strength; balance and detail are not for colours, see `edit_grid`.
 
     Returns:
         a new array like `lut`, in [0, 1]; where the look leaves colours alone, a copy of `lut` bit for bit.
     """
-    look = look.at_strength(strength)
     size = lut.shape[0]
     if lut.shape != (size, size, size, 3) or size < 2:
         raise ValueError(f"lut of shape {list(lut.shape)}: must be [N, N, N, 3] with N >= 2")
@@ -108,7 +106,7 @@ def _neutral_distance(size: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]
 def _lock_neutrals(edited: Colours, size: int) -> Colours:
     """Take from every node the colour cast of the neutral of its own mean, fading out with its chroma.
 
-    It acts on the composed grid, so a cast of the predicted LUT goes as well as one of the look. Chroma is
+    It acts on the composed LUT, so a cast of the predicted LUT goes as well as one of the look. Chroma is
     that of the input colour: greys are held exactly, pale colours go with them, pure ones keep the edit.
     """
     steps, fade = _neutral_distance(size)

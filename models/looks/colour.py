@@ -103,8 +103,7 @@ def _value(rgb: Colours) -> Colours:
     """How bright a colour is to shadows and highlights: Σc³ / Σc² over its channels, [3, M] to [M].
 
     The tone of a neutral, near the largest channel of a saturated colour: a pure blue of low luma is no
-    shadow.
-    Smooth across neutrals, where the largest channel is not and would cost three times the baking error.
+    shadow. Smooth across neutrals, where the largest channel is not and would triple the baking error.
     """
     square = rgb * rgb
     weight = square[0] + square[1] + square[2]

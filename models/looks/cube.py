@@ -12,6 +12,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, islice
 
 import numpy as np
@@ -31,12 +32,13 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 class Cube:
     """A 3D LUT with what its file says about it."""
 
-    lut: NDArray[np.float32]  # [N, N, N, 3] (b, g, r, channel), finite, not limited to [0, 1]
+    lut: NDArray[np.float32]  # [N, N, N, 3] (b, g, r, channel), finite, in or beyond [0, 1]; never changed
     title: str | None = None
     domain_min: tuple[float, float, float] = (0.0, 0.0, 0.0)  # input colour (r, g, b) of the first node
     domain_max: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of the last node
     comments: tuple[str, ...] = ()  # without the leading #; those before the table
 
+    @cached_property
     def digest(self) -> str:
         """Hash of the colours, stable across machines; title and comments do not count."""
         ends = np.array([self.domain_min, self.domain_max], "<f8").tobytes()

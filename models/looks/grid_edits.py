@@ -22,7 +22,7 @@ def edit_grid(grid: NDArray[np.float32], look: Look) -> NDArray[np.float32]:
     """Apply the balance and detail of a look, both scaled by its strength.
 
     Args:
-        grid: [K, D, Gh, Gw] float32, finite and non-negative; exposures dark to bright, luma bins 0 to 1.
+        grid: [K, D, Gh, Gw] float32, finite and non-negative; exposures dark to bright, luma knots 0 to 1.
         look: see `docs/looks.md`; where balance and detail are 0 the result is a copy bit for bit.
 
     Returns:
@@ -43,12 +43,12 @@ def edit_grid(grid: NDArray[np.float32], look: Look) -> NDArray[np.float32]:
 
 
 def _balance(grid: Weights, amount: float) -> Weights:
-    """w_k ↦ w_k · 2^(amount · stops · t_k), t = 0 (darkest) … 1 (brightest): a tilt along the exposures.
+    """G_k ↦ G_k · 2^(amount · stops · e_k), e = 0 (darkest) … 1 (brightest): a tilt along the exposures.
 
-    The same in every cell and luma bin, so local contrast is kept. Factors are at most 1: no overflow.
+    The same in every cell and luma knot, so local contrast is kept. Factors are at most 1: no overflow.
     """
-    t = np.linspace(0, 1, len(grid))
-    stops = amount * _BALANCE_STOPS * t
+    e = np.linspace(0, 1, len(grid))
+    stops = amount * _BALANCE_STOPS * e
     factor = np.exp2(stops - stops.max())
     tilted: Weights = grid * factor[:, None, None, None]
     return tilted

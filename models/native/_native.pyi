@@ -1,4 +1,4 @@
-"""The compiled kernel. Call `kernel.fuse` instead: it checks what this takes for granted."""
+"""The compiled kernel. Call `lutfuse.models.fusion.kernel.fuse` instead: it checks what the kernel assumes."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -10,6 +10,10 @@ Image: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]  # [H, W, 3]
 Table: TypeAlias = NDArray[np.float32]  # grid [K, D, Gh, Gw] or LUT [N, N, N, 3]
 
 has_cuda: bool  # compiled in; a device may still be missing
+
+# (min, max), both included, from fuse.h. Keys: "exposures", "knots" (of a grid), "cells" (rows and columns of
+# a grid), "lut_sizes", "sides" (pixels).
+limits: dict[str, tuple[int, int]]
 
 def paths() -> list[str]: ...  # CPU paths of this machine, slowest first
 def cuda_device_count() -> int: ...  # 0 without CUDA, driver or device

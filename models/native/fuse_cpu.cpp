@@ -1,8 +1,9 @@
-// The CPU's side: prepare what all rows share, choose the path, share the rows among threads.
+// The CPU's side: prepare what all rows share, choose the path, divide the rows among threads.
 #include <atomic>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -16,37 +17,44 @@
 namespace lutfuse {
 namespace {
 
-struct FreeDeleter {
-  void operator()(void* p) const { ::operator delete(p, std::align_val_t(64)); }
+constexpr size_t kCacheLine = 64;
+constexpr int kCacheLineFloats = kCacheLine / sizeof(float);
+
+template <class I>
+I round_up(I n, I multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+struct AlignedDelete {
+  void operator()(void* p) const { ::operator delete(p, std::align_val_t(kCacheLine)); }
 };
 template <class T>
-using Buffer = std::unique_ptr<T[], FreeDeleter>;
-
-constexpr int kAligned = 16;  // floats in a cache line
+using Buffer = std::unique_ptr<T[], AlignedDelete>;
 
 template <class T>
-Buffer<T> allocate(size_t count) {  // not initialised, 64-byte aligned
+Buffer<T> allocate(size_t count) {  // uninitialised, aligned to a cache line
   const size_t bytes = count * sizeof(T);
-  Buffer<T> buffer(static_cast<T*>(::operator new(bytes, std::align_val_t(64))));
+  Buffer<T> buffer(static_cast<T*>(::operator new(bytes, std::align_val_t(kCacheLine))));
 #if defined(__linux__)
-  // Touching a large LUT for the first time in 4 KiB pages would take longer than filling it.
+  // Page faults on a large LUT in 4 KiB pages would take longer than filling it. This is advice and may fail.
   constexpr uintptr_t kPage = 4096;
-  const auto start = (reinterpret_cast<uintptr_t>(buffer.get()) + kPage - 1) / kPage * kPage;
-  if (bytes >= 4u << 20) madvise(reinterpret_cast<void*>(start), bytes - kPage, MADV_HUGEPAGE);  // advice: may fail
+  const auto first_page = round_up(reinterpret_cast<uintptr_t>(buffer.get()), kPage);
+  if (bytes >= 4u << 20) madvise(reinterpret_cast<void*>(first_page), bytes - kPage, MADV_HUGEPAGE);
 #endif
   return buffer;
 }
 
-// [K][D][Gh][Gw] to [K][Gh][Gw][pitch]: the knots of a cell next to each other, padded with the last one.
+// [K][D][Gh][Gw] to [K][Gh][Gw][pitch]: a cell's knots adjacent in memory, padded with the last one.
 template <class T>
-Buffer<float> transposed_grid(const Job<T>& job, int pitch) {
+Buffer<float> transpose_grid(const Job<T>& job, int pitch) {
   const int cells = job.grid_height * job.grid_width;
   auto grid = allocate<float>(static_cast<size_t>(job.exposures) * cells * pitch);
   for (int k = 0; k < job.exposures; ++k) {
     for (int cell = 0; cell < cells; ++cell) {
       for (int z = 0; z < pitch; ++z) {
-        const float value = job.grid[(static_cast<int64_t>(k) * job.knots + smaller(z, job.knots - 1)) * cells + cell];
-        grid[(static_cast<int64_t>(k) * cells + cell) * pitch + z] = cleaned(value, kMaxWeight);
+        const int64_t plane = static_cast<int64_t>(k) * job.knots + min(z, job.knots - 1);
+        grid[(static_cast<int64_t>(k) * cells + cell) * pitch + z] =
+            clamp(job.grid[plane * cells + cell], 0.f, kMaxWeight);
       }
     }
   }
@@ -54,106 +62,101 @@ Buffer<float> transposed_grid(const Job<T>& job, int pitch) {
 }
 
 template <class T>
-Buffer<Node<T>> packed_lut(const Job<T>& job, const Functions<T>& functions) {
+Buffer<Node<T>> pack_lut(const Job<T>& job, const Backend<T>& backend) {
   const size_t n = job.lut_size;
   auto nodes = allocate<Node<T>>(n * n * n);
-  functions.pack(job.lut, job.lut_size, allocate<int16_t>(3 * n * n + 8).get(), nodes.get());
+  backend.pack(job.lut, job.lut_size, allocate<int16_t>(3 * n * n + 8).get(), nodes.get());
   return nodes;
 }
 
-std::vector<Position> positions_of(int pixels, int cells) {
-  std::vector<Position> positions(pixels);
-  for (int i = 0; i < pixels; ++i) positions[i] = position_of(i, pixels, cells);
+std::vector<GridPosition> grid_positions(int pixels, int cells) {
+  std::vector<GridPosition> positions(pixels);
+  for (int i = 0; i < pixels; ++i) positions[i] = grid_position(i, pixels, cells);
   return positions;
 }
 
-// `fractions` has room for the columns and for what aligns each run's.
-std::vector<Run> runs_of(const std::vector<Position>& columns, float* fractions) {
-  std::vector<Run> runs;
+// `fractions` has room for all columns and for the padding that aligns each span's.
+std::vector<Span> make_spans(const std::vector<GridPosition>& columns, float* fractions) {
+  std::vector<Span> spans;
   for (int x = 0; x < static_cast<int>(columns.size()); ++x) {
-    if (runs.empty() || runs.back().cell != columns[x].cell) {
-      if (!runs.empty()) fractions += (runs.back().end - runs.back().begin + kAligned - 1) / kAligned * kAligned;
-      runs.push_back({x, x, columns[x].cell, fractions});
+    if (spans.empty() || spans.back().cell != columns[x].cell) {
+      if (!spans.empty()) fractions += round_up(spans.back().end - spans.back().begin, kCacheLineFloats);
+      spans.push_back({x, x, columns[x].cell, fractions});
     }
-    fractions[x - runs.back().begin] = columns[x].fraction;
-    runs.back().end = x + 1;
+    fractions[x - spans.back().begin] = columns[x].fraction;
+    spans.back().end = x + 1;
   }
-  return runs;
+  return spans;
 }
 
-// ---- the reference: one pixel after the other
+// ---- the reference: pixel by pixel
 
 template <class T>
 void fuse_rows_scalar(const Plan<T>& plan, int first, int last, float* scratch) {
-  const int patch_floats = plan.job.exposures * 4 * plan.pitch;
-  for (int y = first; y < last; ++y) {
-    build_row_table<16>(plan, y, scratch, scratch + plan.patches * patch_floats);
-    for (int r = 0; r < plan.n_runs; ++r) {
-      const Run& run = plan.runs[r];
-      for (int x = run.begin; x < run.end; ++x) fuse_pixel(plan, scratch + run.cell * patch_floats, run, y, x);
-    }
-  }
+  for_each_span<kMaxPitch>(plan, first, last, scratch, [&](int y, const Span& span, const float* patch) {
+    for (int x = span.begin; x < span.end; ++x) fuse_pixel<kMaxPitch>(plan, patch, span, y, x);
+  });
 }
 
-// ---- the CUDA kernel's body, one tile after the other
+// ---- the CUDA kernel's body, tile by tile
 
-template <class T, int K>
-void fuse_tiles_of(const TilePlan<T>& plan) {
+template <int K, class T>
+void fuse_all_tiles(const TilePlan<T>& plan) {
   const Job<T>& job = plan.job;
   for (int y = 0; y < job.height; ++y) {
-    const auto patch = [&](int k, int cell, int knot) { return patch_at(plan, plan.rows[y], k, cell, knot); };
-    for (int x = 0; x < job.width; x += kTile) {
-      const size_t bytes = 3 * sizeof(T) * smaller(kTile, job.width - x);
+    const auto patch = [&](int k, int cell, int knot) {
+      return grid_patch(plan, plan.rows[y], k, cell, knot);
+    };
+    for (int x = 0; x < job.width; x += kTilePixels) {
+      const size_t bytes = 3 * sizeof(T) * min(kTilePixels, job.width - x);
       const auto read = [&](int k) {
-        Words<T> words{};
-        std::memcpy(words.word, job.images[k] + y * job.image_strides[k] + 3 * static_cast<int64_t>(x), bytes);
-        return words;
+        Tile<T> tile{};
+        std::memcpy(tile.words, image_pixel(job, k, y, x), bytes);
+        return tile;
       };
-      const Words<T> fused = fuse_tile<K>(plan, plan.columns[x / kTile], read, patch);
-      std::memcpy(job.out + y * job.out_stride + 3 * static_cast<int64_t>(x), fused.word, bytes);
+      const Tile<T> fused = fuse_tile<K>(plan, plan.tiles[x / kTilePixels], read, patch);
+      std::memcpy(out_pixel(job, y, x), fused.words, bytes);
     }
   }
 }
 
 template <class T>
 void fuse_tiles(const Job<T>& job) {
-  const auto grid = transposed_grid(job, job.knots);
-  const auto lut = packed_lut(job, functions_portable<T>());
-  const auto rows = positions_of(job.height, job.grid_height);
-  std::vector<Columns> columns((job.width + kTile - 1) / kTile);
-  for (size_t x = 0; x < kTile * columns.size(); ++x) {
-    columns[x / kTile].of[x % kTile] = position_of(smaller(static_cast<int>(x), job.width - 1), job.width, job.grid_width);
+  const auto grid = transpose_grid(job, job.knots);
+  const auto lut = pack_lut(job, portable_backend<T>());
+  const auto rows = grid_positions(job.height, job.grid_height);
+  std::vector<TileColumns> tiles((job.width + kTilePixels - 1) / kTilePixels);
+  for (int x = 0; x < static_cast<int>(kTilePixels * tiles.size()); ++x) {
+    tiles[x / kTilePixels].columns[x % kTilePixels] =
+        grid_position(min(x, job.width - 1), job.width, job.grid_width);
   }
-  const TilePlan<T> plan{job, scales_of(job), grid.get(), rows.data(), columns.data(), lut.get()};
-  switch (job.exposures) {
-    case 2: return fuse_tiles_of<T, 2>(plan);
-    case 3: return fuse_tiles_of<T, 3>(plan);
-    default: return fuse_tiles_of<T, 0>(plan);
-  }
+  const TilePlan<T> plan{job, make_scales(job), grid.get(), rows.data(), tiles.data(), lut.get()};
+  dispatch_exposures(job.exposures, [&](auto count) { fuse_all_tiles<decltype(count)::value>(plan); });
 }
 
 // ---- choosing and running
 
 template <class T>
-Functions<T> functions_of(Path path) {
+Backend<T> backend_for(Path path) {
   switch (path) {
 #if defined(LUTFUSE_X86)
-    case Path::avx512: return functions_avx512<T>();
-    case Path::avx2: return functions_avx2<T>();
+    case Path::avx512: return avx512_backend<T>();
+    case Path::avx2: return avx2_backend<T>();
 #endif
-    case Path::scalar: return {functions_portable<T>().pack, fuse_rows_scalar<T>};
-    default: return functions_portable<T>();
+    case Path::scalar: return {portable_backend<T>().pack, fuse_rows_scalar<T>};
+    default: return portable_backend<T>();
   }
 }
 
-// Each thread begins with a stretch of its own, long enough for prefetchers, the same at every call, so that an image fused
-// again is still in the right cache. Then it goes on through what the others have left: that evens out a busy core.
+// Each thread starts on contiguous rows of its own, which suits prefetchers; they are the same at every call,
+// so an image fused again is still in the right cache. It goes on with blocks that others have not reached,
+// which makes up for a busy core.
 template <class T>
-void run_rows(const Plan<T>& plan, const Functions<T>& functions, int threads) {
+void fuse_on_threads(const Plan<T>& plan, const Backend<T>& backend, int threads) {
   constexpr int kRows = 16;
   const int height = plan.job.height, blocks = (height + kRows - 1) / kRows;
-  threads = smaller(threads, blocks);
-  const size_t floats = (row_scratch_floats(plan) + kAligned - 1) / kAligned * kAligned;  // no two threads share a cache line
+  threads = min(threads, blocks);
+  const size_t floats = round_up<size_t>(row_scratch_floats(plan), kCacheLineFloats);  // no false sharing
   const auto scratch = allocate<float>(floats * threads);
   std::vector<std::atomic<bool>> taken(blocks);
   const auto work = [&](int worker) {
@@ -161,7 +164,8 @@ void run_rows(const Plan<T>& plan, const Functions<T>& functions, int threads) {
     for (int i = 0; i < blocks; ++i) {
       const int block = (first + i) % blocks;
       if (taken[block].exchange(true)) continue;
-      functions.fuse_rows(plan, block * kRows, smaller((block + 1) * kRows, height), scratch.get() + worker * floats);
+      backend.fuse_rows(plan, block * kRows, min((block + 1) * kRows, height),
+                        scratch.get() + worker * floats);
     }
   };
   std::vector<std::thread> pool;
@@ -169,7 +173,7 @@ void run_rows(const Plan<T>& plan, const Functions<T>& functions, int threads) {
   try {
     for (int worker = 1; worker < threads; ++worker) pool.emplace_back(work, worker);
   } catch (const std::exception&) {
-    // The machine gives no more threads: those that started, and this one, do all the rows.
+    // The system gives no more threads: those that started, and this one, do all rows.
   }
   work(0);
   for (std::thread& thread : pool) thread.join();
@@ -183,7 +187,8 @@ bool path_available(Path path) {
     case Path::avx512:  // as of Ice Lake and Zen 4
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") && path_available(Path::avx2);
+             __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") &&
+             path_available(Path::avx2);
     case Path::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else
     case Path::avx512:
@@ -193,26 +198,19 @@ bool path_available(Path path) {
   }
 }
 
-Path fastest_path() {
-  for (const Path path : {Path::avx512, Path::avx2}) {
-    if (path_available(path)) return path;
-  }
-  return Path::portable;
-}
-
 template <class T>
 void fuse_cpu(const Job<T>& job, int threads, Path path) {
   if (path == Path::tile) return fuse_tiles(job);
-  // Only AVX2 has registers of eight knots; all others look sixteen up at no extra cost.
-  const int pitch = path == Path::avx2 && job.knots <= 8 ? 8 : 16;
-  const auto grid = transposed_grid(job, pitch);
-  const Functions<T> functions = functions_of<T>(path);
-  const auto lut = packed_lut(job, functions);
-  const auto fractions = allocate<float>(job.width + kAligned * static_cast<size_t>(job.grid_width));
-  const auto runs = runs_of(positions_of(job.width, job.grid_width), fractions.get());
-  const Plan<T> plan{job,        scales_of(job), pitch,      job.grid_width > 1 ? job.grid_width - 1 : 1,
-                     grid.get(), runs.data(),    static_cast<int>(runs.size()), lut.get()};
-  run_rows(plan, functions, threads);
+  // An AVX2 register holds eight knots; all other paths look up sixteen at no extra cost.
+  const int pitch = path == Path::avx2 && job.knots <= 8 ? 8 : kMaxPitch;
+  const auto grid = transpose_grid(job, pitch);
+  const Backend<T> backend = backend_for<T>(path);
+  const auto lut = pack_lut(job, backend);
+  const auto fractions = allocate<float>(job.width + kCacheLineFloats * static_cast<size_t>(job.grid_width));
+  const auto spans = make_spans(grid_positions(job.width, job.grid_width), fractions.get());
+  const int patches = job.grid_width > 1 ? job.grid_width - 1 : 1, n_spans = static_cast<int>(spans.size());
+  const Plan<T> plan{job, make_scales(job), pitch, patches, grid.get(), spans.data(), n_spans, lut.get()};
+  fuse_on_threads(plan, backend, threads);
 }
 template void fuse_cpu(const Job<uint8_t>&, int, Path);
 template void fuse_cpu(const Job<uint16_t>&, int, Path);

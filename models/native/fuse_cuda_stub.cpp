@@ -1,4 +1,4 @@
-// What a build without CUDA answers.
+// Stands in for fuse_cuda.cu in a build without CUDA.
 #include "fuse.h"
 
 namespace lutfuse {

@@ -1,15 +1,18 @@
-// The maths of the kernel, once: for floats (scalar path, CUDA) and, through the same templates, for SIMD lanes. Here eq. 2,
-// slice and merge; the LUT is in fuse_lut.h.
+// The maths of the kernel, once for all paths. This file has eq. 2 (docs/method.md), slice and merge;
+// fuse_lut.h has eq. 4. F and I are float and int in scalar code and CUDA; fuse_avx2.cpp and fuse_avx512.cpp
+// define vectors with the same operations.
 //
-// F and I are float and int here; fuse_avx2.cpp and fuse_avx512.cpp bring vectors with the same operations.
-// Everything is spelled out (fma, truncation, integer shares that add up), so that no path can round differently.
+// Everything is explicit (fma, truncation, integer weights with exact sums): no path can round differently.
 //
-// Note [8 bits]. Luma, LUT coordinates and shares are integers, the last two of 16 bits, which SIMD units multiply two to a
-//   lane; weights and the merge are floats, as at 16 bits. A merged colour is rounded to 1/257 of a level, shares to 14
-//   bits: with the last rounding 0.51 levels from exact arithmetic under a smooth LUT of 33, 0.87 under one of zeros and ones.
+// Note [8 bits]. Luma, LUT coordinates and interpolation weights are integers, the last two of 16 bits, which
+//   SIMD units multiply two per 32-bit lane. Fusion weights and the merge are floats, as for 16-bit images. A
+//   merged colour is rounded to 1/257 of a level, interpolation weights to 14 bits. With the final rounding,
+//   output is within 0.51 levels of exact arithmetic under a smooth LUT with N = 33, and within 0.87 under a
+//   LUT of zeros and ones.
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "fuse.h"
 
@@ -24,7 +27,7 @@ namespace lutfuse {
 constexpr float kMinWeight = 1e-8f;
 constexpr float kMaxWeight = 1048576.f;  // 2^20: nine weighted 16-bit pixels stay finite
 
-// ---- lane operations: what vector types offer too, where they are used on them
+// ---- lane operations. The vector types define those that they need.
 
 static LUTFUSE_INLINE float fma(float a, float b, float c) {
 #if defined(__CUDA_ARCH__)
@@ -33,19 +36,19 @@ static LUTFUSE_INLINE float fma(float a, float b, float c) {
   return __builtin_fmaf(a, b, c);
 #endif
 }
-static LUTFUSE_INLINE float divided(float a, float b) {
+static LUTFUSE_INLINE float divide(float a, float b) {
 #if defined(__CUDA_ARCH__)
   return __fdiv_rn(a, b);
 #else
   return a / b;
 #endif
 }
-static LUTFUSE_INLINE float larger(float a, float b) { return a > b ? a : b; }
-static LUTFUSE_INLINE float smaller(float a, float b) { return a < b ? a : b; }
-static LUTFUSE_INLINE int smaller(int a, int b) { return a < b ? a : b; }
-static LUTFUSE_INLINE int truncated(float a) { return static_cast<int>(a); }
-static LUTFUSE_INLINE float widened(int a) { return static_cast<float>(a); }
-static LUTFUSE_INLINE int bits_of(float a) {
+static LUTFUSE_INLINE float max(float a, float b) { return a > b ? a : b; }
+static LUTFUSE_INLINE float min(float a, float b) { return a < b ? a : b; }
+static LUTFUSE_INLINE int min(int a, int b) { return a < b ? a : b; }
+static LUTFUSE_INLINE int to_int(float a) { return static_cast<int>(a); }  // rounds toward zero
+static LUTFUSE_INLINE float to_float(int a) { return static_cast<float>(a); }
+static LUTFUSE_INLINE int bit_cast_to_int(float a) {
 #if defined(__CUDA_ARCH__)
   return __float_as_int(a);
 #else
@@ -54,80 +57,96 @@ static LUTFUSE_INLINE int bits_of(float a) {
   return bits;
 #endif
 }
-static LUTFUSE_INLINE int product16(int a, int b) { return a * b; }       // factors of at most 15 bits
-static LUTFUSE_INLINE int low16(int a, int b) { return a * b & 0xffff; }  // halves of a product: what 16-bit lanes
-static LUTFUSE_INLINE int high16(int a, int b) { return a * b >> 16; }    // multiply; b below 2^15
+static LUTFUSE_INLINE int mul15(int a, int b) { return a * b; }  // both below 2^15
+// The halves of a 32-bit product, as 16-bit lanes have them; b below 2^15.
+static LUTFUSE_INLINE int mul_low16(int a, int b) { return a * b & 0xffff; }
+static LUTFUSE_INLINE int mul_high16(int a, int b) { return a * b >> 16; }
+
+static LUTFUSE_INLINE float lerp(float a, float b, float t) { return fma(t, b - a, a); }
+
+// NaN becomes `low`: both comparisons are false for it. Note [odd values].
+static LUTFUSE_INLINE float clamp(float value, float low, float high) {
+  value = value > low ? value : low;
+  return value < high ? value : high;
+}
+
+// ---- addresses
+
+template <class T>
+LUTFUSE_INLINE const T* image_pixel(const Job<T>& job, int k, int y, int x) {
+  return job.images[k] + y * job.image_strides[k] + 3 * static_cast<int64_t>(x);
+}
+template <class T>
+LUTFUSE_INLINE T* out_pixel(const Job<T>& job, int y, int x) {
+  return job.out + y * job.out_stride + 3 * static_cast<int64_t>(x);
+}
 
 // ---- positions in the grid
 
-struct Position {
+struct GridPosition {
   int cell;        // interpolate between this cell and the next
   float fraction;  // 0 at this cell's centre, 1 at the next one's
 };
 
-// Note [positions]: pixel i of n over `cells` cells. A quotient of integers: exact whatever the image's size.
-static LUTFUSE_INLINE Position position_of(int64_t i, int64_t n, int cells) {
+// Note [positions]: pixel i of n under `cells` cells. A quotient of integers is exact for any image size.
+static LUTFUSE_INLINE GridPosition grid_position(int64_t i, int64_t n, int cells) {
   int64_t numerator = (2 * i + 1) * cells - n;
   const int64_t last = 2 * n * (cells - 1);
   numerator = numerator < 0 ? 0 : numerator > last ? last : numerator;
   int cell = static_cast<int>(numerator / (2 * n));
   cell = cell > cells - 2 ? cells - 2 : cell;
   cell = cell < 0 ? 0 : cell;  // a single cell
-  const auto rest = static_cast<float>(numerator - 2 * n * cell);
-  return {cell, divided(rest, static_cast<float>(2 * n))};
+  const auto remainder = static_cast<float>(numerator - 2 * n * cell);
+  return {cell, divide(remainder, static_cast<float>(2 * n))};
 }
 
-// Note [odd values]: both comparisons are false for NaN.
-static LUTFUSE_INLINE float cleaned(float value, float highest) {
-  value = value > 0.f ? value : 0.f;
-  return value < highest ? value : highest;
-}
-
-// ---- eq. 2: slice. The grid is interpolated over rows once per image row; what is left for a pixel is
-// weight = value + column * fx + (luma + both * fx) * fz.
+// ---- eq. 2: slice. Rows of the grid are interpolated once per image row; per pixel, a bilinear patch in x
+// (columns) and z (luma) is left: weight = value + dx * fx + (dz + dxdz * fx) * fz.
 
 template <class F>
 struct Patch {
-  F value, column, luma, both;
+  F value, dx, dz, dxdz;
 };
 
-static LUTFUSE_INLINE float lerp(float a, float b, float t) { return fma(t, b - a, a); }
-
-// near/far: this column's and the next one's weight, each at a luma knot and the knot above it. `unit`, a power of two,
-// is that of the fraction between the two.
+// The corners w00...w11 are indexed by x, this grid column or the next, and by z, a luma knot or the one
+// above. `unit`, a power of two, is that of fz.
 template <class F>
-LUTFUSE_INLINE void make_patch(const F& near, const F& near_up, const F& far, const F& far_up, float unit, Patch<F>& patch) {
-  patch.value = near;
-  patch.column = far - near;
-  patch.luma = (near_up - near) * unit;
-  patch.both = ((far_up - far) - (near_up - near)) * unit;
+LUTFUSE_INLINE void make_patch(const F& w00, const F& w01, const F& w10, const F& w11, float unit,
+                               Patch<F>& patch) {
+  patch.value = w00;
+  patch.dx = w10 - w00;
+  patch.dz = (w01 - w00) * unit;
+  patch.dxdz = ((w11 - w10) - (w01 - w00)) * unit;
 }
 
 template <class F>
-LUTFUSE_INLINE F sliced(const Patch<F>& patch, F fx, F fz) {
-  const F weight = fma(fz, fma(fx, patch.both, patch.luma), fma(fx, patch.column, patch.value));
-  return larger(weight, F(kMinWeight));
+LUTFUSE_INLINE F slice(const Patch<F>& patch, F fx, F fz) {
+  const F weight = fma(fz, fma(fx, patch.dxdz, patch.dz), fma(fx, patch.dx, patch.value));
+  return max(weight, F(kMinWeight));
 }
 
 template <class T>
-struct Luma;
+struct LumaCoefficients;
 template <>
-struct Luma<uint8_t> {  // from levels to 2^26ths of a luma knot, in integers; white lands just below the last knot
+struct LumaCoefficients<uint8_t> {  // from levels to luma knots, in fixed point
   int red, green, blue;
-  int digits[3];  // the same to the base of 256: of each digit red's, green's and blue's signed byte, lowest first
-  static constexpr int bits = 26;
+  // The same in base 256, for dot products of bytes: digits[i] packs digit i of red, green and blue, each a
+  // signed byte, the lowest digit first.
+  int digits[3];
+  static constexpr int kFractionBits = 26;
 };
 template <>
-struct Luma<uint16_t> {
-  float red, green, blue;  // from levels to knots
+struct LumaCoefficients<uint16_t> {
+  float red, green, blue;  // from levels to luma knots
   int last_interval;       // D - 2
 };
 
-// The coefficients add up to less than 1 / 255 of all knots, so that no pixel reaches the last one.
-static LUTFUSE_INLINE Luma<uint8_t> luma_of(int knots, uint8_t) {
-  const double scale = (knots - 1) / 255.0 * (1 << Luma<uint8_t>::bits);
-  const int all = static_cast<int>(scale), red = static_cast<int>(0.299 * scale), green = static_cast<int>(0.587 * scale);
-  Luma<uint8_t> luma{red, green, all - red - green, {}};
+// The coefficients add up to less than (D - 1) / 255, so no pixel reaches the last knot.
+static LUTFUSE_INLINE LumaCoefficients<uint8_t> luma_coefficients(int knots, uint8_t) {
+  const double scale = (knots - 1) / 255.0 * (1 << LumaCoefficients<uint8_t>::kFractionBits);
+  const int all = static_cast<int>(scale);
+  const int red = static_cast<int>(0.299 * scale), green = static_cast<int>(0.587 * scale);
+  LumaCoefficients<uint8_t> luma{red, green, all - red - green, {}};
   const int channels[3] = {luma.red, luma.green, luma.blue};
   for (int c = 0; c < 3; ++c) {
     for (int rest = channels[c], i = 0; i < 3; ++i) {
@@ -138,33 +157,40 @@ static LUTFUSE_INLINE Luma<uint8_t> luma_of(int knots, uint8_t) {
   }
   return luma;
 }
-static LUTFUSE_INLINE Luma<uint16_t> luma_of(int knots, uint16_t) {
+static LUTFUSE_INLINE LumaCoefficients<uint16_t> luma_coefficients(int knots, uint16_t) {
   const double scale = (knots - 1) / 65535.0;
-  return {static_cast<float>(0.299 * scale), static_cast<float>(0.587 * scale), static_cast<float>(0.114 * scale), knots - 2};
+  return {static_cast<float>(0.299 * scale), static_cast<float>(0.587 * scale),
+          static_cast<float>(0.114 * scale), knots - 2};
 }
 
-// Fractions keep the unit they are found in; slopes over luma are scaled to it.
+// The unit of find_luma_knot's fraction: make_patch scales the slopes, so that no pixel scales its fraction.
 template <class T>
-constexpr float kLumaUnit = sizeof(T) == 1 ? 1.f / (1 << Luma<uint8_t>::bits) : 1.f;
+constexpr float kLumaUnit = sizeof(T) == 1 ? 1.f / (1 << LumaCoefficients<uint8_t>::kFractionBits) : 1.f;
 
 template <class I, class F>
-LUTFUSE_INLINE void luma_knot(I at, I& knot, F& fraction) {
-  knot = at >> Luma<uint8_t>::bits;
-  fraction = widened(at & I((1 << Luma<uint8_t>::bits) - 1));
+LUTFUSE_INLINE void find_luma_knot(I luma, I& knot, F& fraction) {
+  constexpr int bits = LumaCoefficients<uint8_t>::kFractionBits;
+  knot = luma >> bits;
+  fraction = to_float(luma & I((1 << bits) - 1));
 }
 template <class I, class F>
-LUTFUSE_INLINE void luma_knot(F red, F green, F blue, const Luma<uint16_t>& luma, I& knot, F& fraction) {
-  const F at = fma(blue, F(luma.blue), fma(green, F(luma.green), red * F(luma.red)));
-  knot = smaller(truncated(at), I(luma.last_interval));
-  fraction = at - widened(knot);
+LUTFUSE_INLINE void find_luma_knot(F red, F green, F blue, const LumaCoefficients<uint16_t>& to_luma, I& knot,
+                                   F& fraction) {
+  const F luma = fma(blue, F(to_luma.blue), fma(green, F(to_luma.green), red * F(to_luma.red)));
+  knot = min(to_int(luma), I(to_luma.last_interval));
+  fraction = luma - to_float(knot);
 }
 
-// One pixel's, whatever its depth.
-static LUTFUSE_INLINE void luma_knot(int red, int green, int blue, const Luma<uint8_t>& luma, int& knot, float& fraction) {
-  luma_knot(red * luma.red + green * luma.green + blue * luma.blue, knot, fraction);
+// One pixel of either depth.
+static LUTFUSE_INLINE void find_luma_knot(int red, int green, int blue,
+                                          const LumaCoefficients<uint8_t>& to_luma, int& knot,
+                                          float& fraction) {
+  find_luma_knot(red * to_luma.red + green * to_luma.green + blue * to_luma.blue, knot, fraction);
 }
-static LUTFUSE_INLINE void luma_knot(int red, int green, int blue, const Luma<uint16_t>& luma, int& knot, float& fraction) {
-  luma_knot(widened(red), widened(green), widened(blue), luma, knot, fraction);
+static LUTFUSE_INLINE void find_luma_knot(int red, int green, int blue,
+                                          const LumaCoefficients<uint16_t>& to_luma, int& knot,
+                                          float& fraction) {
+  find_luma_knot(to_float(red), to_float(green), to_float(blue), to_luma, knot, fraction);
 }
 
 // ---- eq. 2: merge
@@ -180,6 +206,18 @@ LUTFUSE_INLINE void accumulate(Sum<F>& sum, F weight, F red, F green, F blue) {
   sum.green = fma(weight, green, sum.green);
   sum.blue = fma(weight, blue, sum.blue);
   sum.weight = sum.weight + weight;
+}
+
+// Calls f(std::integral_constant<int, K>()), so that loops over the exposures unroll where K is known: two
+// and three are most brackets, nine the most work. For other numbers K is 0 and the loops count at run time.
+template <class F>
+inline void dispatch_exposures(int exposures, F f) {
+  switch (exposures) {
+    case 2: return f(std::integral_constant<int, 2>());
+    case 3: return f(std::integral_constant<int, 3>());
+    case 9: return f(std::integral_constant<int, 9>());
+    default: return f(std::integral_constant<int, 0>());
+  }
 }
 
 }  // namespace lutfuse

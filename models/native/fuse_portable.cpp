@@ -1,20 +1,17 @@
-// Plain C++ in loops a compiler can vectorise: the path of machines without hand-written code (Arm among them).
+// Plain C++ in loops that compilers can vectorise, for machines without hand-written code, such as Arm.
 //
-// Fused multiply-add is native on every 64-bit Arm and on x86 since 2013; on older x86 it is a library call,
-// slow but right. So that x86 compilers may use the instruction, the same body is compiled a second time for it.
+// Fused multiply-add is an instruction on every 64-bit Arm and on x86 since 2013; on older x86 it is a
+// library call, slow but right. The body is compiled a second time for x86 with the instruction.
 #include "fuse_plan.h"
 
 namespace lutfuse {
 namespace {
 
-constexpr int kChunk = 128;  // pixels; the arrays below stay in the L1 cache
-constexpr int kPitch = 16;
-
-// Arrays of each quantity, not of structures: neighbouring pixels in neighbouring lanes.
+// A structure of arrays: neighbouring pixels in neighbouring lanes.
 struct Chunk {
   float red[kChunk], green[kChunk], blue[kChunk], fraction[kChunk];
   int knot[kChunk];
-  float value[kChunk], column[kChunk], luma[kChunk], both[kChunk];
+  float value[kChunk], dx[kChunk], dz[kChunk], dxdz[kChunk];
   float sum_red[kChunk], sum_green[kChunk], sum_blue[kChunk], sum_weight[kChunk];
 };
 
@@ -22,13 +19,13 @@ template <class T>
 struct ChunkTaps;
 template <>
 struct ChunkTaps<uint8_t> {
-  int node[kChunk], shares[4][kChunk];
+  int node[kChunk], weights[4][kChunk];
   LUTFUSE_INLINE void set(int i, const Taps<uint8_t>& taps) {
     node[i] = taps.node;
-    for (int e = 0; e < 4; ++e) shares[e][i] = taps.shares[e / 2][e % 2];
+    for (int e = 0; e < 4; ++e) weights[e][i] = taps.weights[e / 2][e % 2];
   }
   LUTFUSE_INLINE Taps<uint8_t> get(int i) const {
-    return {node[i], {{shares[0][i], shares[1][i]}, {shares[2][i], shares[3][i]}}};
+    return {node[i], {{weights[0][i], weights[1][i]}, {weights[2][i], weights[3][i]}}};
   }
 };
 template <>
@@ -45,27 +42,29 @@ struct ChunkTaps<uint16_t> {
 };
 
 template <class T>
-LUTFUSE_INLINE void add_exposure(const T* __restrict pixels, const float* __restrict patch, const float* __restrict fx,
-                                 const Scales<T> scales, int n, Chunk& __restrict c) {
+LUTFUSE_INLINE void add_exposure(const T* __restrict pixels, const float* __restrict patch,
+                                 const float* __restrict fx, const Scales<T> scales, int n,
+                                 Chunk& __restrict c) {
   for (int i = 0; i < n; ++i) {
     c.red[i] = pixels[3 * i];
     c.green[i] = pixels[3 * i + 1];
     c.blue[i] = pixels[3 * i + 2];
   }
   for (int i = 0; i < n; ++i) {
-    luma_knot(pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2], scales.luma, c.knot[i], c.fraction[i]);
+    find_luma_knot(pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2], scales.luma, c.knot[i],
+                   c.fraction[i]);
   }
   for (int i = 0; i < n; ++i) {
-    const float* at = patch + c.knot[i];
-    c.value[i] = at[0];
-    c.column[i] = at[kPitch];
-    c.luma[i] = at[2 * kPitch];
-    c.both[i] = at[3 * kPitch];
+    const float* entry = patch + c.knot[i];
+    c.value[i] = entry[0];
+    c.dx[i] = entry[kMaxPitch];
+    c.dz[i] = entry[2 * kMaxPitch];
+    c.dxdz[i] = entry[3 * kMaxPitch];
   }
   for (int i = 0; i < n; ++i) {
     Sum<float> sum{c.sum_red[i], c.sum_green[i], c.sum_blue[i], c.sum_weight[i]};
-    const Patch<float> weights{c.value[i], c.column[i], c.luma[i], c.both[i]};
-    accumulate(sum, sliced(weights, fx[i], c.fraction[i]), c.red[i], c.green[i], c.blue[i]);
+    const Patch<float> weights{c.value[i], c.dx[i], c.dz[i], c.dxdz[i]};
+    accumulate(sum, slice(weights, fx[i], c.fraction[i]), c.red[i], c.green[i], c.blue[i]);
     c.sum_red[i] = sum.red;
     c.sum_green[i] = sum.green;
     c.sum_blue[i] = sum.blue;
@@ -74,8 +73,9 @@ LUTFUSE_INLINE void add_exposure(const T* __restrict pixels, const float* __rest
 }
 
 template <class T>
-LUTFUSE_INLINE void look_up(const Chunk& __restrict c, const Scales<T> scales, const Node<T>* __restrict lut, int n,
-                            ChunkTaps<T>& __restrict chunk_taps, T* __restrict out) {
+LUTFUSE_INLINE void interpolate_chunk(const Chunk& __restrict c, const Scales<T> scales,
+                                      const Node<T>* __restrict lut, int n,
+                                      ChunkTaps<T>& __restrict chunk_taps, T* __restrict out) {
   for (int i = 0; i < n; ++i) {
     const Sum<float> sum{c.sum_red[i], c.sum_green[i], c.sum_blue[i], c.sum_weight[i]};
     Taps<T> taps;
@@ -92,26 +92,22 @@ LUTFUSE_INLINE void look_up(const Chunk& __restrict c, const Scales<T> scales, c
 template <class T>
 LUTFUSE_INLINE void fuse_rows(const Plan<T>& plan, int first, int last, float* scratch) {
   const Job<T>& job = plan.job;
-  const int patch_floats = job.exposures * 4 * kPitch;
   Chunk chunk;
   ChunkTaps<T> taps;
-  for (int y = first; y < last; ++y) {
-    build_row_table<kPitch>(plan, y, scratch, scratch + plan.patches * patch_floats);
-    for (int r = 0; r < plan.n_runs; ++r) {
-      const Run& run = plan.runs[r];
-      const float* patch = scratch + run.cell * patch_floats;
-      for (int x = run.begin; x < run.end; x += kChunk) {
-        const int n = smaller(kChunk, run.end - x);
-        const int64_t at = 3 * static_cast<int64_t>(x);
-        for (int i = 0; i < n; ++i) chunk.sum_red[i] = chunk.sum_green[i] = chunk.sum_blue[i] = chunk.sum_weight[i] = 0.f;
-        for (int k = 0; k < job.exposures; ++k) {
-          add_exposure(job.images[k] + y * job.image_strides[k] + at, patch + k * 4 * kPitch, run.fractions + (x - run.begin),
-                       plan.scales, n, chunk);
-        }
-        look_up(chunk, plan.scales, plan.lut, n, taps, job.out + y * job.out_stride + at);
+  const auto fuse_span = [&](int y, const Span& span, const float* patch) __attribute__((always_inline)) {
+    for (int x = span.begin; x < span.end; x += kChunk) {
+      const int n = min(kChunk, span.end - x);
+      for (int i = 0; i < n; ++i) {
+        chunk.sum_red[i] = chunk.sum_green[i] = chunk.sum_blue[i] = chunk.sum_weight[i] = 0.f;
       }
+      for (int k = 0; k < job.exposures; ++k) {
+        add_exposure(image_pixel(job, k, y, x), patch + k * 4 * kMaxPitch, span.fractions + (x - span.begin),
+                     plan.scales, n, chunk);
+      }
+      interpolate_chunk(chunk, plan.scales, plan.lut, n, taps, out_pixel(job, y, x));
     }
-  }
+  };
+  for_each_span<kMaxPitch>(plan, first, last, scratch, fuse_span);
 }
 
 template <class T>
@@ -121,7 +117,8 @@ void fuse_rows_baseline(const Plan<T>& plan, int first, int last, float* scratch
 
 #if defined(__x86_64__) && !defined(__FMA__)
 template <class T>
-__attribute__((target("avx2,fma"))) void fuse_rows_fma(const Plan<T>& plan, int first, int last, float* scratch) {
+__attribute__((target("avx2,fma"))) void fuse_rows_fma(const Plan<T>& plan, int first, int last,
+                                                       float* scratch) {
   fuse_rows(plan, first, last, scratch);
 }
 bool has_fma() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
@@ -136,10 +133,10 @@ bool has_fma() { return true; }
 }  // namespace
 
 template <class T>
-Functions<T> functions_portable() {
+Backend<T> portable_backend() {
   return {pack_nodes, has_fma() ? fuse_rows_fma<T> : fuse_rows_baseline<T>};
 }
-template Functions<uint8_t> functions_portable();
-template Functions<uint16_t> functions_portable();
+template Backend<uint8_t> portable_backend();
+template Backend<uint16_t> portable_backend();
 
 }  // namespace lutfuse

@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lutfuse.models.atomic_file import write_whole
+from lutfuse.models.checked import ConfigError, read_json
 from lutfuse.models.student.config import MAX_PARAMETERS, StudentConfig
 from lutfuse.models.student.network import Student, parameter_count
 
@@ -65,12 +66,12 @@ def load_student(path: Path) -> tuple[Student, str]:
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        card = json.loads(path.read_text())
+        card = read_json(path.read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; a weights file needs its JSON beside it") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); fetch it again") from None
-    if not isinstance(card, dict) or set(card) != KEYS:
+    except ConfigError as error:
+        raise ValueError(f"{path}: {error}; fetch it again") from None
+    if set(card) != KEYS:
         raise ValueError(
             f"{path} must hold exactly the keys {sorted(KEYS)}; it may come from another version"
         )

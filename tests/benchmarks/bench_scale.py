@@ -24,13 +24,15 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from rich.console import Console
 
-from lutfuse.pipeline import cli, graph, job
-from lutfuse.pipeline.options import JobConfig, add_fuse_arguments, resolve
+from lutfuse.pipeline import graph, job
+from lutfuse.pipeline.commands.fuse import add_fuse_arguments, quiet_logs, resolve
+from lutfuse.pipeline.config import JobConfig
+from lutfuse.pipeline.run_file import Found
 from lutfuse.transforms.fuse import FuseBrackets
 from lutfuse.transforms.inputs.brackets import Bracket
-from lutfuse.transforms.outputs import output_uri
 from lutfuse.transforms.rows import METRICS_SCHEMA, STAGES, Row, check_row
 from lutfuse.transforms.stages import BracketError
+from lutfuse.transforms.task import Task
 
 EXPOSURES = 3
 LAUNCHER_MB = 20  # that the launcher may need for the last size more than for the first
@@ -51,7 +53,7 @@ class Unpictured(FuseBrackets):
             "group_id": bracket.group_id,
             "status": "fused",
             "input_uris": list(bracket.uris),
-            "output_uri": output_uri(bracket.group_id, self.options),
+            "output_uri": Task(bracket, self.options, "").output_uri,
             "model": self._predictor.model_id,
             "device": "cpu",
             "worker": "worker-0",
@@ -96,7 +98,7 @@ def begin(folder: Path) -> dict[str, Any]:
 def work(folder: Path) -> dict[str, Any]:
     """What all workers do together, but for the pixels."""
     config = config_of(folder)
-    found = job.Found(brackets=_lines(config.manifest_uri))
+    found = Found(brackets=_lines(config.manifest_uri))
     with mock.patch.object(graph, "FuseBrackets", Unpictured):
         pipeline = beam.Pipeline(runner=FnApiRunner())
         job._build(pipeline, config, found)
@@ -107,7 +109,7 @@ def work(folder: Path) -> dict[str, Any]:
 def end(folder: Path) -> dict[str, Any]:
     """The launcher after the job: every bracket accounted for, and the summary."""
     config = config_of(folder)
-    found = job.Found(brackets=_lines(config.manifest_uri))
+    found = Found(brackets=_lines(config.manifest_uri))
     with Path("/dev/null").open("w") as nowhere:
         job._account(config, found, Console(file=nowhere))
     counts = json.loads((folder / "out" / "run.json").read_text())["counts"]
@@ -128,7 +130,7 @@ def measured(step: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, 
 
 
 def _measure(step: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
-    cli.quiet_logs(verbose=False)
+    quiet_logs(verbose=False)
     wall, cpu = time.perf_counter(), time.process_time()
     result = step(folder)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

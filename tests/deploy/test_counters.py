@@ -8,10 +8,10 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
 
 from lutfuse.pipeline import graph
+from lutfuse.transforms.counters import NAMESPACE
 from lutfuse.transforms.inputs.brackets import Bracket, to_json
-from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.rows import STAGES
-from lutfuse.transforms.stages import NAMESPACE
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_counts_times_and_bytes_are_there_under_names_that_people_can_read(finis
 def test_every_counter_that_people_may_see_is_explained():
     root = Path(__file__).parents[2]
     source = "".join(path.read_text() for path in (root / "transforms").rglob("*.py"))
-    names = set(re.findall(r'Metrics\.\w+\(NAMESPACE, "([a-z-]+)"\)', source))
+    names = set(re.findall(r'\b(?:count|measure)\("([a-z-]+)"', source))
     assert len(names) >= 4
     page = (root / "deploy" / "README.md").read_text()
     assert [

@@ -12,8 +12,10 @@ from rich.console import Console
 
 from lutfuse.models.looks.cube import write_cube
 from lutfuse.pipeline import dataflow, graph, job
-from lutfuse.pipeline.options import UsageError, add_fuse_arguments, resolve
-from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.pipeline.arguments import UsageError
+from lutfuse.pipeline.beam_options import beam_options
+from lutfuse.pipeline.commands.fuse import add_fuse_arguments, resolve
+from lutfuse.transforms.options import FuseOptions
 
 IMAGE = "europe-west4-docker.pkg.dev/my-lab/lutfuse/lutfuse:0.1"
 L4 = "type:nvidia-l4;count:1;machine_type:g2-standard-8;install-nvidia-driver:5xx"
@@ -42,7 +44,7 @@ def config(**changes):
 
 def check(**changes):
     made = config(**changes)
-    dataflow.check(made, job.beam_options(made))
+    dataflow.check(made, beam_options(made))
 
 
 def rehearse(**changes):
@@ -143,10 +145,10 @@ def test_without_worker_options_no_step_has_hints():
 
 
 def test_equal_inputs_give_equal_job_names_so_that_two_jobs_cannot_write_the_same_rows():
-    names = {job.beam_options(config(quality=q)).get_all_options()["job_name"] for q in ("80", "90")}
+    names = {beam_options(config(quality=q)).get_all_options()["job_name"] for q in ("80", "90")}
     assert len(names) == 1
     assert names.pop().startswith("lutfuse-")
-    assert job.beam_options(config(job_name="mine")).get_all_options()["job_name"] == "mine"
+    assert beam_options(config(job_name="mine")).get_all_options()["job_name"] == "mine"
 
 
 def test_the_pickled_heavy_step_is_small():

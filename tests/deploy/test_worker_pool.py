@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lutfuse.transforms.outputs import CIRCUMSTANCES
+from lutfuse.transforms.recovery import CIRCUMSTANCES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

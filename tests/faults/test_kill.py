@@ -9,7 +9,7 @@ import pytest
 
 from lutfuse.transforms.fuse import FuseBrackets
 from lutfuse.transforms.inputs.discovery import find_brackets
-from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.options import FuseOptions
 
 WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 

@@ -4,7 +4,7 @@ import pytest
 
 from lutfuse.models.interior import light, shapes, textures
 from lutfuse.models.interior.outside import Outside
-from lutfuse.models.metrics import metrics
+from lutfuse.models.metrics.pixels import clipped_shares, psnr
 from lutfuse.models.synthetic import (
     FULL_WELL,
     READ_NOISE,
@@ -53,8 +53,8 @@ def test_scene_spans_about_fourteen_stops(radiance):
 def test_no_single_frame_shows_both_the_room_and_the_view(bracket):
     dark, _, bright = bracket.exposures
     assert np.median(dark) < 40  # the room is lost
-    assert metrics.clipped_shares(bright)[1] > 0.08  # the view is lost
-    assert metrics.clipped_shares(dark)[1] < 0.03  # but the dark frame has it
+    assert clipped_shares(bright)[1] > 0.08  # the view is lost
+    assert clipped_shares(dark)[1] < 0.03  # but the dark frame has it
     assert np.median(bright) > 90  # and the bright one has the room
 
 
@@ -96,7 +96,7 @@ def test_another_seed_is_another_room():
     pictures = [synthesise_bracket(48, 27, seed=seed).reference for seed in range(4)]
     for i, one in enumerate(pictures):
         for other in pictures[:i]:
-            assert metrics.psnr(one, other) < 25
+            assert psnr(one, other) < 25
 
 
 def test_one_seed_is_one_room_at_any_size():

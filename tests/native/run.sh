@@ -1,11 +1,12 @@
 #!/bin/sh
 # Build the kernel with AddressSanitizer and UBSan and fuzz every CPU path: tests/native/run.sh [cases] [seed]
-# Without AVX-512 in the machine, its path runs on intrinsics written as loops.
+# On a machine without AVX-512, its path runs on emulated intrinsics.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
-in_loops=ON
-if grep -qw avx512_vnni /proc/cpuinfo && grep -qw avx512vbmi /proc/cpuinfo || ! grep -qw avx2 /proc/cpuinfo; then in_loops=OFF; fi
+emulate=ON
+has() { grep -qw "$1" /proc/cpuinfo; }
+if { has avx512_vnni && has avx512vbmi; } || ! has avx2; then emulate=OFF; fi
 cmake -S "$root" -B "$root/build/fuzz" -DLUTFUSE_FUZZ=ON -DLUTFUSE_CUDA=OFF \
-  -DLUTFUSE_FUZZ_AVX512_IN_LOOPS=$in_loops >/dev/null
+  -DLUTFUSE_FUZZ_EMULATE_AVX512=$emulate >/dev/null
 cmake --build "$root/build/fuzz" --parallel 2 >/dev/null
 exec "$root/build/fuzz/fuzz" "$@"

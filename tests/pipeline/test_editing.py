@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from lutfuse.models.looks.cube import write_cube
-from lutfuse.pipeline.editing import lut_size
-from lutfuse.pipeline.job import describe
-from lutfuse.pipeline.options import UsageError, add_fuse_arguments, resolve
-from lutfuse.transforms.arguments import share
+from lutfuse.pipeline.arguments import UsageError, fraction, lut_size
+from lutfuse.pipeline.commands.fuse import add_fuse_arguments, resolve
+from lutfuse.pipeline.run_file import describe
 
 
 def parse(*argv):
@@ -30,7 +29,7 @@ def luts(tmp_path):
 
 def test_nothing_is_edited_or_exported_unless_asked():
     fuse = parse().fuse
-    assert (fuse.look, fuse.strength, fuse.luts) == (None, 1.0, None)
+    assert (fuse.look, fuse.luts) == (None, None)
     assert (fuse.export_luts, fuse.export_merge) == (False, False)
     fuse = parse("--export-luts", "--export-merge").fuse
     assert fuse.export_luts
@@ -41,7 +40,7 @@ def test_a_look_is_a_preset_or_a_file_and_a_bad_one_is_refused_before_any_work(t
     assert parse("--look", "warm").fuse.look.name == "warm"
     (tmp_path / "mine.json").write_text('{"exposure": 0.5}')
     fuse = parse("--look", f"{tmp_path}/mine.json", "--strength", "0.5").fuse
-    assert (fuse.look.name, fuse.strength) == ("mine.json", 0.5)
+    assert (fuse.look.name, fuse.look.strength) == ("mine.json", 0.5)
     (tmp_path / "bad.json").write_text('{"exposur": 0.5}')
     with pytest.raises(UsageError, match="--look bad.json.*exposur"):
         parse("--look", f"{tmp_path}/bad.json")
@@ -52,7 +51,7 @@ def test_a_look_is_a_preset_or_a_file_and_a_bad_one_is_refused_before_any_work(t
 @pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "x"])
 def test_a_strength_outside_0_to_1_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        share(text)
+        fraction(text)
 
 
 def test_a_strength_of_nothing_is_refused():

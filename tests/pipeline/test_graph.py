@@ -11,7 +11,7 @@ from lutfuse.models.student.predictor import Predictor
 from lutfuse.pipeline import graph
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket, to_json
-from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.rows import read_rows
 
 

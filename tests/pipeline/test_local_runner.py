@@ -4,7 +4,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from lutfuse.pipeline.local_runner import WorkerLostError, local_runner, without_secrets
+from lutfuse.pipeline.beam_options import without_secrets
+from lutfuse.pipeline.local_runner import WorkerLostError, local_runner
 
 
 def test_workers_get_the_options_of_the_launcher():

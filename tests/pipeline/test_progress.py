@@ -8,7 +8,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from lutfuse.pipeline import progress
-from lutfuse.transforms.progress_file import report, tally
+from lutfuse.transforms.counters import report, tally
 from lutfuse.transforms.rows import FAILURES_SCHEMA, account, failure_row
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lutfuse.pipeline import job
-from lutfuse.pipeline.options import add_fuse_arguments, resolve
+from lutfuse.pipeline.commands.fuse import add_fuse_arguments, resolve
 
 IMAGE = "europe-west4-docker.pkg.dev/my-lab/lutfuse/lutfuse:0.1"
 L4 = "type:nvidia-l4;count:1;machine_type:g2-standard-8;install-nvidia-driver:5xx"

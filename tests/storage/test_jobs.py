@@ -11,8 +11,9 @@ from rich.console import Console
 
 from lutfuse.models.student.checkpoint import SHIPPED
 from lutfuse.pipeline import job
+from lutfuse.pipeline.arguments import UsageError
 from lutfuse.pipeline.cli import main
-from lutfuse.pipeline.options import UsageError, add_fuse_arguments, resolve
+from lutfuse.pipeline.commands.fuse import add_fuse_arguments, resolve
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.discovery import find_brackets
 

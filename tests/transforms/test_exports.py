@@ -10,16 +10,19 @@ import pytest
 
 from lutfuse.models.fusion.twin import fuse_twin
 from lutfuse.models.looks.cube import CubeError, read_cube, write_cube
-from lutfuse.models.looks.load import Look, load_preset
+from lutfuse.models.looks.load import load_preset
+from lutfuse.models.looks.look import Look
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.transforms import exports
-from lutfuse.transforms.exports import ACTS_ON, Edit, cube_text, exports_done, merge
+from lutfuse.transforms.edit import Edit, plan_edit
+from lutfuse.transforms.exports import ACTS_ON, cube_text, exports_done, merge
 from lutfuse.transforms.exposures import planned_bytes, read_exposures
-from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket, plan_edit
+from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
-from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import Stages
+from lutfuse.transforms.task import Task
 
 IDENTITY = np.indices((2, 2, 2), np.float64)[::-1].transpose(1, 2, 3, 0)
 
@@ -48,12 +51,12 @@ def merge_path(options):
 
 
 def edit_of(bracket, options, predictor):
-    frames = [image.pixels for image in read_exposures(bracket, options, Stages())[0]]
+    frames = [image.pixels for image in read_exposures(bracket, options.limits, Stages())[0]]
     return frames, plan_edit(frames, options, predictor, Stages())
 
 
 def test_the_header_says_what_the_lut_acts_on_and_where_it_comes_from(bracket, options, predictor):
-    chosen = dataclasses.replace(options, look=load_preset("window-pull"), strength=0.5)
+    chosen = dataclasses.replace(options, look=load_preset("window-pull").at_strength(0.5))
     fuse_bracket(bracket, chosen, predictor)
     cube = read_cube(cube_path(options).read_bytes(), name="x")
     assert cube.title == "deep/scene"
@@ -69,13 +72,13 @@ def test_the_header_says_what_the_lut_acts_on_and_where_it_comes_from(bracket, o
 def test_names_that_no_header_could_hold_are_made_printable_and_short():
     odd = Bracket('quo"te/\udce9/\u2028', (f"/in/{'é' * 200}.jpg", "/in/b.jpg"))
     lut = np.zeros((2, 2, 2, 3), np.float32)
-    look = Look(contrast=1, name="mine.json")
-    cube = read_cube(cube_text(lut, odd, model_id="m", look=look, key="k"), name="x")
+    task = Task(odd, FuseOptions("out", look=Look(contrast=1, name="mine.json")), "m")
+    cube = read_cube(cube_text(lut, task), name="x")
     assert cube.title == "quo'te/\\udce9/?"
     assert cube.comments[1].endswith("…")
     assert cube.comments[3] == "look: mine.json at strength 1"
     with pytest.raises(CubeError, match="title"):
-        cube_text(lut, odd, model_id="m", look=None, key="k", title="two\nlines")
+        cube_text(lut, task, title="two\nlines")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -148,7 +151,7 @@ class TestReRuns:
         run(look=load_preset("warm"))
         warm = cube_path(options).read_bytes()
         assert run(export_luts=False, export_merge=False) == "fused"
-        assert not exports_done(bracket, options, predictor.model_id)
+        assert not exports_done(Task(bracket, options, predictor.model_id))
         assert run() == "fused"
         assert cube_path(options).read_bytes() != warm
 

@@ -16,10 +16,12 @@ from lutfuse.transforms import fuse
 from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket, scores
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
-from lutfuse.transforms.outputs import FuseOptions, config_hash, output_uri, recover_row
+from lutfuse.transforms.options import FuseOptions
+from lutfuse.transforms.recovery import recover_row
 from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, check_row
 from lutfuse.transforms.stages import BracketError
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.task import Task
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +69,11 @@ def test_the_same_bracket_gives_the_same_bytes_and_any_order_the_same_picture(br
 
 def test_pipeline_row_inside_the_image_lets_a_second_run_recover_it(bracket, options, predictor):
     row = fuse_bracket(bracket, options, predictor)
-    config = config_hash(bracket, options, predictor.model_id)
-    recovered = recover_row(bracket, options, config)
+    recovered = recover_row(Task(bracket, options, predictor.model_id))
     timeless = {k: v for k, v in row.items() if k not in TIMINGS and k not in ("worker", "device")}
     assert {k: recovered[k] for k in timeless} == timeless
     assert recovered["total_ms"] is None
-    assert recover_row(bracket, options, "another config") is None
+    assert recover_row(Task(bracket, options, "another-model")) is None
 
 
 @pytest.mark.parametrize(
@@ -83,10 +84,14 @@ def test_every_option_that_changes_pixels_changes_the_configuration_hash(bracket
     import dataclasses
 
     other = dataclasses.replace(options, **change)
-    assert config_hash(bracket, options, "m") != config_hash(bracket, other, "m")
-    assert config_hash(bracket, options, "m") != config_hash(bracket, options, "m2")
-    turned = Bracket(bracket.group_id, bracket.uris[:2])
-    assert config_hash(bracket, options, "m") != config_hash(turned, options, "m")
+    fewer = Bracket(bracket.group_id, bracket.uris[:2])
+    tasks = (
+        Task(bracket, options, "m"),
+        Task(bracket, other, "m"),
+        Task(bracket, options, "m2"),
+        Task(fewer, options, "m"),
+    )
+    assert len({task.config for task in tasks}) == len(tasks)
 
 
 def test_a_look_changes_the_picture_and_only_as_far_as_asked(bracket, tmp_path, predictor):
@@ -97,7 +102,7 @@ def test_a_look_changes_the_picture_and_only_as_far_as_asked(bracket, tmp_path, 
 
     _, plain = pixels("plain")
     name, warm = pixels("warm", look=load_preset("warm"))
-    _, none = pixels("none", look=load_preset("warm"), strength=0.0)
+    _, none = pixels("none", look=load_preset("warm").at_strength(0.0))
     assert name == "warm"
     assert (warm[..., 0] - warm[..., 2]).mean() > (plain[..., 0] - plain[..., 2]).mean() + 1
     assert np.array_equal(none, plain)
@@ -112,8 +117,9 @@ def test_a_foreign_file_in_the_place_of_the_output_is_not_mistaken_for_a_result(
         if content is None
         else content
     )
-    files.write_bytes(output_uri(bracket.group_id, options), data)
-    assert recover_row(bracket, options, "c") is None
+    task = Task(bracket, options, "m")
+    files.write_bytes(task.output_uri, data)
+    assert recover_row(task) is None
 
 
 @pytest.mark.parametrize("count", range(2, 10))
@@ -231,9 +237,9 @@ class TestFuseBrackets:
         progress = tmp_path / "progress"
         progress.touch()
         assert self.run(bracket, options, str(progress))["total_ms"] > 0
-        stamp = Path(output_uri(bracket.group_id, options)).stat().st_mtime_ns
+        stamp = Path(Task(bracket, options, "").output_uri).stat().st_mtime_ns
         assert self.run(bracket, options, str(progress))["total_ms"] is None
-        assert Path(output_uri(bracket.group_id, options)).stat().st_mtime_ns == stamp
+        assert Path(Task(bracket, options, "").output_uri).stat().st_mtime_ns == stamp
         assert progress.read_bytes() == b"fs"
 
     def test_overwrite_fuses_again(self, bracket, options):
@@ -264,8 +270,8 @@ def test_threads_of_a_process_share_the_gpu_a_few_at_a_time(monkeypatch, bracket
         here.pop()
         return images[0]
 
-    monkeypatch.setattr("lutfuse.models.fusion.kernel.fuse", fuse_slowly)
-    monkeypatch.setattr("lutfuse.models.fusion.kernel.cuda_device_count", lambda: 1)
+    monkeypatch.setattr("lutfuse.transforms.fuse.fuse", fuse_slowly)
+    monkeypatch.setattr("lutfuse.transforms.fuse.cuda_device_count", lambda: 1)
     scenes = [replace(bracket, group_id=str(i)) for i in range(8)]
     with ThreadPoolExecutor(8) as threads:
         rows = list(threads.map(lambda scene: fuse_bracket(scene, options, predictor), scenes))

@@ -13,7 +13,7 @@ from lutfuse.transforms.fuse import FuseBrackets
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inflight import MemoryBudget
 from lutfuse.transforms.inputs.brackets import Bracket
-from lutfuse.transforms.outputs import FuseOptions
+from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
 

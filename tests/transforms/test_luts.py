@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lutfuse.models.looks.bake import unit_lut
 from lutfuse.models.looks.cube import Cube, write_cube
-from lutfuse.models.looks.load import load_preset, unit_lut
+from lutfuse.models.looks.load import load_preset
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.transforms import luts
 from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.luts import lut_uri, read_given
-from lutfuse.transforms.outputs import FuseOptions, GivenLuts, config_hash
+from lutfuse.transforms.options import FuseOptions, GivenLuts
 from lutfuse.transforms.stages import BracketError, Stages
+from lutfuse.transforms.task import Task
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def fused(bracket, options, predictor):
 def test_exported_and_given_back_unedited_the_fused_file_is_the_same_to_the_byte(
     tmp_path, bracket, predictor, size, form
 ):
-    look = {"look": load_preset("window-pull"), "strength": 0.7}
+    look = {"look": load_preset("window-pull").at_strength(0.7)}
     first = FuseOptions(f"{tmp_path}/1", image_format=form, lut_size=size, export_luts=True, **look)
     _, exported = fused(bracket, first, predictor)
     # Another --lut-size makes no difference: a .cube keeps its own.
@@ -147,10 +149,10 @@ def test_a_re_run_fuses_again_exactly_the_brackets_whose_lut_was_edited(
 def test_a_given_lut_is_part_of_the_configuration(bracket):
     options = FuseOptions("out")
     hashes = {
-        config_hash(bracket, options, "m", Cube(lut)) for lut in (identity(2), identity(3), 1 - identity(3))
+        Task(bracket, options, "m", Cube(lut)).config for lut in (identity(2), identity(3), 1 - identity(3))
     }
     hashes |= {
-        config_hash(bracket, options, "m"),
-        config_hash(bracket, options, "m", Cube(identity(3), "title")),
+        Task(bracket, options, "m").config,
+        Task(bracket, options, "m", Cube(identity(3), "title")).config,
     }
     assert len(hashes) == 4

@@ -32,14 +32,12 @@ class Bracket:
       group_id: name of the bracket, and of its fused image relative to the output.
       uris: its exposures, in any order.
       reference: an image to measure against, never an exposure.
-      ev: exposure value of each exposure, in EV, where the manifest gives it.
       problem: why it cannot be fused, or None.
     """
 
     group_id: str
     uris: tuple[str, ...]
     reference: str | None = None
-    ev: tuple[float, ...] | None = None
     problem: str | None = None
 
 
@@ -52,14 +50,7 @@ def to_json(bracket: Bracket) -> str:
 def from_json(line: str) -> Bracket:
     """A bracket from a line that `to_json` wrote."""
     fields = json.loads(line)
-    ev = fields.get("ev")
-    return Bracket(
-        fields["group_id"],
-        tuple(fields["uris"]),
-        fields.get("reference"),
-        None if ev is None else tuple(ev),
-        fields.get("problem"),
-    )
+    return Bracket(fields["group_id"], tuple(fields["uris"]), fields.get("reference"), fields.get("problem"))
 
 
 def stem(uri: str) -> str:

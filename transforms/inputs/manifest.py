@@ -3,8 +3,7 @@
 import csv
 import io
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import pyarrow.parquet as pq
@@ -13,7 +12,7 @@ from lutfuse.transforms.inputs.brackets import Bracket, InputError
 from lutfuse.transforms.storage import files
 
 MANIFEST_SUFFIXES = (".jsonl", ".csv", ".parquet")
-COLUMNS = ("group_id", "uris", "reference", "ev")
+COLUMNS = ("group_id", "uris", "reference")
 # Parquet is read in pieces, else a row group is in memory, and writers make them of a million rows.
 _BUFFER_BYTES, _ROWS = 1 << 20, 4096
 
@@ -21,9 +20,9 @@ _BUFFER_BYTES, _ROWS = 1 << 20, 4096
 def read_manifest(uri: str) -> Iterator[Bracket]:
     """Brackets of a `.jsonl`, `.csv` or `.parquet` manifest.
 
-    Columns: `group_id`, `uris` (a list; in CSV separated by ';'), and optionally `reference` and `ev`
-    (a list in EV). Relative URIs start at the manifest's folder. A bad line becomes a bracket with a
-    problem; a file that is no manifest at all raises InputError.
+    Columns: `group_id`, `uris` (a list; in CSV separated by ';'), and optionally `reference`; others are
+    ignored. Relative URIs start at the manifest's folder. A bad line becomes a bracket with a problem; a file
+    that is no manifest at all raises InputError.
     """
     reader = {"jsonl": _jsonl_records, "csv": _csv_records, "parquet": _parquet_records}[
         uri.rpartition(".")[2].lower()
@@ -100,34 +99,23 @@ def _parse_record(record: dict[str, Any], base: str) -> Bracket:
     group_id = record.get("group_id")
     if not isinstance(group_id, str):
         raise TypeError(f"group_id is {group_id!r}; it must be text")
-    uris = tuple(_absolute(uri, base) for uri in _list_field(record, "uris", str))
+    uris = tuple(_absolute(uri, base) for uri in _uris(record.get("uris")))
     reference = record.get("reference")
     if reference is not None and not isinstance(reference, str):
         raise TypeError(f"reference is {reference!r}; it must be a URI")
-    ev = _list_field(record, "ev", _finite) if "ev" in record else None
-    if ev is not None and len(ev) != len(uris):
-        raise ValueError(f"ev has {len(ev)} values for {len(uris)} uris; give one for each")
-    return Bracket(group_id, uris, _absolute(reference, base) if reference else None, ev)
+    return Bracket(group_id, uris, _absolute(reference, base) if reference else None)
 
 
-def _list_field(record: dict[str, Any], key: str, convert: Callable[[Any], Any]) -> tuple[Any, ...]:
-    value = record.get(key)
+def _uris(value: Any) -> list[str]:
     if isinstance(value, str):
         value = (
             json.loads(value) if value.startswith("[") else [v.strip() for v in value.split(";") if v.strip()]
         )
     if not isinstance(value, list):
-        raise TypeError(f"{key} is {value!r}; it must be a list")
-    if convert is str and not all(isinstance(v, str) and v and "\0" not in v for v in value):
-        raise TypeError(f"{key} is {value!r}; every entry must be a path or URI")
-    return tuple(convert(v) for v in value)
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{value!r} is not a finite number")
-    return number
+        raise TypeError(f"uris is {value!r}; it must be a list")
+    if not all(isinstance(v, str) and v and "\0" not in v for v in value):
+        raise TypeError(f"uris is {value!r}; every entry must be a path or URI")
+    return value
 
 
 def _absolute(uri: str, base: str) -> str:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lutfuse.models.looks.bake import evaluate_look, sample_cube
+from lutfuse.models.looks.bake import bake_look, evaluate_look, sample_cube
 from lutfuse.models.looks.colour import luma
 from lutfuse.models.looks.cube import Cube, read_cube, write_cube
-from lutfuse.models.looks.load import PRESETS, Look, LookError, bake_look, load_preset
-from lutfuse.models.looks.look import controls
+from lutfuse.models.looks.load import PRESETS, load_preset
+from lutfuse.models.looks.look import Look, controls
 
 SIZES = [2, 3, 9, 17, 33]
 bounded = settings(max_examples=40, derandomize=True, deadline=None)
@@ -36,7 +36,7 @@ def diagonal(lut):
 
 
 def any_look():
-    ranges = {key: st.floats(control["low"], control["high"]) for key, control in controls().items()}
+    ranges = {key: st.floats(control.low, control.high) for key, control in controls().items()}
     return st.fixed_dictionaries({}, optional={**ranges, "neutral_lock": st.booleans()}).map(
         lambda v: Look(**v)
     )
@@ -58,17 +58,18 @@ def test_a_look_that_leaves_colours_alone_changes_no_bit(size, look):
     baked = bake_look(lut, look)
     np.testing.assert_array_equal(baked.view(np.uint32), lut.view(np.uint32))
     assert baked is not lut
-    np.testing.assert_array_equal(bake_look(lut, Look(exposure=1), strength=0), lut)
+    np.testing.assert_array_equal(bake_look(lut, Look(exposure=1).at_strength(0)), lut)
 
 
 @given(any_look(), st.integers(0, 99), st.sampled_from([2, 3, 9]), st.floats(0, 1))
 @bounded
 def test_any_look_on_any_lut_stays_finite_and_in_range(look, seed, size, strength):
     wild = np.random.default_rng(seed).normal(0.5, 3, (size, size, size, 3)).astype(np.float32)
-    baked = bake_look(wild, look, strength=strength)
+    look = look.at_strength(strength)
+    baked = bake_look(wild, look)
     assert baked.shape == wild.shape
     assert baked.dtype == np.float32
-    if look.at_strength(strength).changes_colours():
+    if look.changes_colours():
         assert baked.min() >= 0
         assert baked.max() <= 1
 
@@ -89,7 +90,7 @@ def test_neutral_lock_keeps_neutrals_neutral_whatever_look_and_lut(look, seed, s
 
 @pytest.mark.parametrize("strength", [0.3, 1.0])
 def test_neutral_lock_holds_at_any_strength_on_a_neutral_lut(strength):
-    baked = bake_look(identity(33), Look(temperature=100, tint=-50, neutral_lock=True), strength=strength)
+    baked = bake_look(identity(33), Look(temperature=100, tint=-50, neutral_lock=True, strength=strength))
     assert np.ptp(diagonal(baked), axis=1).max() <= 1e-6
 
 
@@ -109,11 +110,10 @@ def test_neutral_lock_leaves_pure_colours_their_edit():
 def test_strength_goes_linearly_from_no_look_to_the_look():
     look, lut = Look(contrast=60, temperature=30), identity(9)
     full = bake_look(lut, look)
-    np.testing.assert_allclose(bake_look(lut, look, strength=0.25), 0.75 * lut + 0.25 * full, atol=1e-6)
+    quarter = bake_look(lut, look.at_strength(0.25))
+    np.testing.assert_allclose(quarter, 0.75 * lut + 0.25 * full, atol=1e-6)
     half = Look(contrast=60, temperature=30, strength=0.5)
-    np.testing.assert_array_equal(bake_look(lut, half, strength=0.5), bake_look(lut, look, strength=0.25))
-    with pytest.raises(LookError, match="strength = 2 is outside"):
-        bake_look(lut, look, strength=2)
+    np.testing.assert_array_equal(bake_look(lut, half.at_strength(0.5)), quarter)
 
 
 def test_a_look_acts_after_the_lut():
@@ -126,7 +126,7 @@ def test_a_look_acts_after_the_lut():
 # Worst error, in levels of 8 bit, of a look baked at N = 33 against evaluating it at every pixel.
 # The page of looks states these figures.
 BOUNDS = {name: (load_preset(name), 2.5) for name in PRESETS} | {
-    f"{key}={control[end]}": (Look(**{key: control[end]}), 4.0)
+    f"{key}={getattr(control, end)}": (Look(**{key: getattr(control, end)}), 4.0)
     for key, control in controls().items()
     for end in ("low", "high")
     if key not in {"exposure", "balance", "detail", "strength"}

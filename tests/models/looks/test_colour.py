@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutfuse.models.looks.colour import apply_colour, decode_srgb, encode_srgb, light_gains, luma
-from lutfuse.models.looks.load import Look
-from lutfuse.models.looks.look import controls
+from lutfuse.models.looks.look import Look, controls
 
 RAMP = np.tile(np.linspace(0, 1, 1001), (3, 1))
 COLOURS = np.random.default_rng(7).random((3, 4000))
@@ -17,7 +16,7 @@ bounded = settings(max_examples=60, derandomize=True, deadline=None)
 
 def any_look(keys=COLOUR_KEYS):
     """Looks over the whole range of every control, ends included."""
-    ranges = {key: st.floats(controls()[key]["low"], controls()[key]["high"]) for key in keys}
+    ranges = {key: st.floats(controls()[key].low, controls()[key].high) for key in keys}
     return st.fixed_dictionaries({}, optional=ranges).map(lambda values: Look(**values))
 
 
@@ -47,7 +46,7 @@ def test_neutral_tones_keep_their_order_under_any_look(look):
 @pytest.mark.parametrize("key", [key for key in COLOUR_KEYS if key != "pivot"])
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_no_control_lowers_a_channel_when_it_rises(key, end):
-    look = Look(**{key: controls()[key][end]})
+    look = Look(**{key: getattr(controls()[key], end)})
     steps = np.linspace(0, 1, 65)
     for channel in range(3):
         rgb = np.repeat(COLOURS[:, :300, None], len(steps), axis=2)
@@ -66,7 +65,7 @@ def test_only_white_balance_casts_a_neutral(look):
 @pytest.mark.parametrize("key", COLOUR_KEYS)
 def test_a_hair_off_the_default_is_a_hair_off_the_picture(key):
     default = getattr(Look, key)
-    step = 1e-6 if default < controls()[key]["high"] else -1e-6
+    step = 1e-6 if default < controls()[key].high else -1e-6
     out = apply_colour(COLOURS, Look(**{key: default + step}))
     assert np.abs(out - COLOURS).max() < 1e-5
 

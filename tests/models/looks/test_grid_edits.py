@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutfuse.models.fusion.kernel import fuse
-from lutfuse.models.looks.load import Look, edit_grid
+from lutfuse.models.looks.grid_edits import edit_grid
+from lutfuse.models.looks.look import Look
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.models.synthetic import synthesise_bracket
 

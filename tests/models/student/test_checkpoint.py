@@ -64,6 +64,9 @@ def test_a_broken_or_foreign_json_is_refused(saved):
     saved.with_suffix(".json").write_text("{")
     with pytest.raises(ValueError, match="not JSON"):
         load_student(saved)
+    saved.with_suffix(".json").write_text('{"name": "a", "name": "b"}')
+    with pytest.raises(ValueError, match="s.json: 'name' is given twice; .*; fetch it again"):
+        load_student(saved)
 
 
 def test_an_unknown_configuration_key_is_refused(saved, tiny):

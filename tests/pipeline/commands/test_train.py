@@ -96,7 +96,7 @@ def test_the_command_goes_on_from_weights_and_says_from_which(data, write_recipe
         (["--data", ".", "--threads", "0"], "--threads: 0 is out of range"),
         (["--data", ".", "--checkpoint-every", "0"], "--checkpoint-every: 0 is out of range"),
         (["--data", ".", "--config", "missing.json"], "cannot be read"),
-        (["--data", ".", "--config", "list.json"], "must hold an object"),
+        (["--data", ".", "--config", "list.json"], "the file holds []; it must be one JSON object"),
         (["--data", ".", "--config", "odd.json"], "unknown TrainConfig keys"),
         (["--data", ".", "--steps", "0"], "--steps: 0 is out of range"),
         (["--data", ".", "--seed", "-1"], "--seed: -1 is out of range"),

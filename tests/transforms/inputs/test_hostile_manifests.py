@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lutfuse.transforms.inputs.brackets import Bracket, InputError, from_json, judged, to_json
 from lutfuse.transforms.inputs.discovery import find_brackets
-from lutfuse.transforms.outputs import FuseOptions, output_uri
+from lutfuse.transforms.options import FuseOptions
+from lutfuse.transforms.task import Task
 
 EXAMPLES = int(os.environ.get("LUTFUSE_FUZZ_EXAMPLES", "150"))
 fuzz = settings(
@@ -57,7 +58,7 @@ records = st.one_of(
     values,
     st.fixed_dictionaries(
         {"group_id": st.one_of(text, values), "uris": st.one_of(st.lists(text, max_size=4), values)},
-        optional={"reference": values, "ev": values},
+        optional={"reference": values, "notes": values},
     ),
 )
 
@@ -72,7 +73,7 @@ def check(path):
         assert from_json(to_json(bracket)) == bracket
         if bracket.problem is None:
             for root in ("/out", "gs://bucket/out", "s3://bucket"):
-                uri = output_uri(bracket.group_id, FuseOptions(output=root))
+                uri = Task(bracket, FuseOptions(output=root), "model").output_uri
                 assert uri.startswith(f"{root}/fused/")
                 assert not {"", ".", ".."} & set(uri.removeprefix(f"{root}/").split("/"))
             assert os.path.normpath(f"/out/fused/{bracket.group_id}").startswith("/out/fused/")

@@ -11,7 +11,7 @@ from lutfuse.transforms.inputs.brackets import Bracket, InputError
 from lutfuse.transforms.inputs.manifest import read_manifest
 
 RECORDS = [
-    {"group_id": "a", "uris": ["1.jpg", "sub/2.jpg"], "reference": "r.png", "ev": [-2.0, 1.5]},
+    {"group_id": "a", "uris": ["1.jpg", "sub/2.jpg"], "reference": "r.png"},
     {"group_id": "b/c", "uris": ["gs://bucket/1.jpg", "/abs/2.jpg", "3.jpg"]},
 ]
 
@@ -20,13 +20,11 @@ def write(path, records):
     if path.suffix == ".jsonl":
         path.write_text("\n".join(json.dumps(r) for r in records) + "\n\n")
     elif path.suffix == ".csv":
-        lines = ["group_id,uris,reference,ev"]
-        for r in records:
-            ev = ";".join(map(str, r.get("ev", [])))
-            lines.append(f"{r['group_id']},{';'.join(r['uris'])},{r.get('reference', '')},{ev}")
+        lines = ["group_id,uris,reference,notes"]
+        lines += [f"{r['group_id']},{';'.join(r['uris'])},{r.get('reference', '')},mine" for r in records]
         path.write_text("\n".join(lines))
     else:
-        pq.write_table(pa.Table.from_pylist([{"reference": None, "ev": None} | r for r in records]), path)
+        pq.write_table(pa.Table.from_pylist([{"reference": None, "notes": 7} | r for r in records]), path)
     return path
 
 
@@ -35,7 +33,7 @@ def test_three_formats_give_the_same_brackets(tmp_path, suffix):
     path = write(tmp_path / f"m.{suffix}", RECORDS)
     base = str(tmp_path)
     assert list(read_manifest(str(path))) == [
-        Bracket("a", (f"{base}/1.jpg", f"{base}/sub/2.jpg"), f"{base}/r.png", (-2.0, 1.5)),
+        Bracket("a", (f"{base}/1.jpg", f"{base}/sub/2.jpg"), f"{base}/r.png"),
         Bracket("b/c", ("gs://bucket/1.jpg", "/abs/2.jpg", f"{base}/3.jpg")),
     ]
 
@@ -52,9 +50,6 @@ def test_three_formats_give_the_same_brackets(tmp_path, suffix):
         ('{"group_id": "g"}', "uris is None"),
         ('{"group_id": "g", "uris": [1, 2]}', "must be a path"),
         ('{"group_id": "g", "uris": ["a\\u0000", "b"]}', "must be a path"),
-        ('{"group_id": "g", "uris": ["a", "b"], "ev": [1]}', "1 values for 2"),
-        ('{"group_id": "g", "uris": ["a", "b"], "ev": [1, "x"]}', "could not convert"),
-        ('{"group_id": "g", "uris": ["a", "b"], "ev": [1, NaN]}', "finite"),
         ('{"group_id": "g", "uris": ["a", "b"], "reference": 3}', "must be a URI"),
     ],
 )

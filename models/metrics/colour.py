@@ -1,16 +1,14 @@
-"""CIEDE2000, the CIE's colour difference: 1 is about the smallest a careful eye sees, 100 is black to white.
+"""Colour difference: CIEDE2000, where 1 is about the smallest a careful eye sees and 100 is black to white.
 
 Formulas and their names after Sharma, Wu and Dalal, "The CIEDE2000 Color-Difference Formula", 2005
 (k_L = k_C = k_H = 1). Images are read as sRGB under D65.
 """
 
-from typing import Any
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from lutfuse.models.contract import F32, Image, Pixels
+from lutfuse.models.metrics.images import check_images, strips
 
 # Linear sRGB to XYZ, each row divided by its sum so that white is (1, 1, 1), as Lab wants it.
 XYZ_OF_RGB = np.array(
@@ -20,8 +18,18 @@ XYZ_OF_RGB /= XYZ_OF_RGB.sum(axis=1, keepdims=True)
 POW_25_7 = np.float32(25**7)
 
 
-def lab_of_srgb(image: NDArray[Any]) -> Floats:  # [H, W, 3] uint8 or uint16 -> L* in 0…100, a*, b*
-    """CIE L*a*b* of an sRGB image."""
+def colour_difference(image: Image, reference: Image) -> float:
+    """Mean CIEDE2000 over all pixels; 0 where the images are identical."""
+    check_images([image, reference])
+    total = 0.0
+    for rows in strips(image.shape[0]):
+        difference = ciede2000(lab_of_srgb(image[rows]), lab_of_srgb(reference[rows]))
+        total += float(difference.sum(dtype=np.float64))
+    return total / (image.size // 3)
+
+
+def lab_of_srgb(image: Pixels) -> F32:  # [H, W, 3] uint8 or uint16 -> [H, W, 3]
+    """CIE L*a*b* of an sRGB image: L* in 0…100, a* and b* about 0."""
     # A table of every code is exact; OpenCV's own float conversion interpolates in a coarse one.
     code = np.linspace(0, 1, np.iinfo(image.dtype).max + 1)
     linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
@@ -31,7 +39,7 @@ def lab_of_srgb(image: NDArray[Any]) -> Floats:  # [H, W, 3] uint8 or uint16 -> 
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def ciede2000(lab_1: Floats, lab_2: Floats) -> Floats:  # [..., 3], [..., 3] -> [...]
+def ciede2000(lab_1: F32, lab_2: F32) -> F32:  # [..., 3], [..., 3] -> [...]
     """ΔE₀₀ of each pair of L*a*b* colours."""
     light_1, a_1, b_1 = np.moveaxis(lab_1, -1, 0)
     light_2, a_2, b_2 = np.moveaxis(lab_2, -1, 0)

@@ -4,14 +4,9 @@ import argparse
 
 import pytest
 
-from lutfuse.pipeline.options import (
-    UsageError,
-    add_fuse_arguments,
-    check_beam_args,
-    positive,
-    resolve,
-    whole_number,
-)
+from lutfuse.pipeline.arguments import UsageError, positive, whole_number
+from lutfuse.pipeline.beam_options import check_beam_args
+from lutfuse.pipeline.commands.fuse import add_fuse_arguments, resolve
 
 
 def parse(*argv):

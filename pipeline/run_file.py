@@ -1,0 +1,59 @@
+"""`run.json`: what a job was asked, what it found, and how it stands."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from lutfuse.pipeline.beam_options import without_secrets
+from lutfuse.pipeline.config import JobConfig
+from lutfuse.transforms.inputs.brackets import Bracket
+from lutfuse.transforms.storage import files
+
+
+@dataclass
+class Found:
+    """What the input holds."""
+
+    brackets: int = 0
+    exposures: int = 0
+    unusable: int = 0
+
+    def add(self, bracket: Bracket) -> Bracket:
+        """Count `bracket` and hand it on."""
+        self.brackets += 1
+        self.exposures += len(bracket.uris)
+        self.unusable += bracket.problem is not None
+        return bracket
+
+
+def describe(config: JobConfig) -> dict[str, Any]:
+    """The resolved configuration as plain JSON values."""
+    look, luts = config.fuse.look, config.fuse.luts
+    shown: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None, luts=None)))
+    fuse: dict[str, Any] = shown.pop("fuse")
+    fuse["look"] = look and {"name": look.name, "strength": look.strength, "digest": look.digest}
+    fuse["luts"] = luts and luts.uri
+    shown["beam_args"] = list(without_secrets(config.beam_args))
+    return {"input": shown.pop("source")} | shown | fuse
+
+
+def write_run(
+    config: JobConfig,
+    found: Found,
+    status: str,
+    counts: dict[str, int] | None = None,
+    model: str | None = None,
+) -> None:
+    """Writes `run.json`: the resolved configuration, the model's name and hash, and how the job stands."""
+    document = {
+        "status": status,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": model,
+        "config": describe(config),
+        "found": asdict(found),
+        "counts": counts,
+    }
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    uri = files.join(config.fuse.output, "run.json")
+    files.write_bytes(uri, text.encode("utf-8", "backslashreplace"), mime="application/json")
