@@ -101,7 +101,7 @@ def test_the_command_goes_on_from_weights_and_says_from_which(data, write_recipe
         (["--data", ".", "--steps", "0"], "--steps: 0 is out of range"),
         (["--data", ".", "--seed", "-1"], "--seed: -1 is out of range"),
         (["--data", ".", "--init", "none.safetensors"], "none.safetensors does not exist"),
-        (["--data", ".", "--init", "list.json"], "must hold exactly the keys"),
+        (["--data", ".", "--init", "list.json"], "list.json: the file holds []"),
         (["--data", ".", "--out", "out"], "unrecognized arguments: --out"),
         (["--data", ".", "--output", "list.json"], "--output list.json: cannot be made"),
     ],
