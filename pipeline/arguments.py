@@ -92,6 +92,20 @@ def lut_size(text: str) -> int:
         ) from None
 
 
+def existing_folder(text: str) -> Path:
+    """An argparse type for a local folder that is there."""
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder; check the path")
+    return Path(text)
+
+
+def existing_file(text: str) -> Path:
+    """An argparse type for a local file that is there."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text} does not exist; check the path")
+    return Path(text)
+
+
 # --- options that several commands have -----------------------------------------------------------------
 
 
@@ -165,3 +179,17 @@ def check_weights(weights: str | None) -> None:
             raise UsageError(
                 f"--weights {weights}: {file} {why}; name a .safetensors file and keep its JSON beside it"
             )
+
+
+def make_output(folder: Path) -> None:
+    """Make the local folder of --output if need be.
+
+    Raises:
+      UsageError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--output {folder}: cannot be made ({error.strerror}); choose a folder you may write to"
+        ) from None

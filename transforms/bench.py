@@ -17,7 +17,7 @@ import torch
 
 from lutfuse.models.contract import Pixels
 from lutfuse.models.fusion.kernel import available_paths, fuse
-from lutfuse.models.fusion.twin import fuse_reference
+from lutfuse.models.fusion.twin import fuse_twin
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.models.synthetic.camera import photograph
 from lutfuse.models.synthetic.scene import render_radiance
@@ -71,7 +71,7 @@ def bench_bracket(
     }
     rivals: dict[str, Callable[[], object]] = {
         "opencv_mertens": lambda: mertens(frames),
-        "torch": lambda: fuse_reference(ordered, grid, lut, dtype=torch.float32),
+        "torch": lambda: fuse_twin(ordered, grid, lut, dtype=torch.float32),
     }
     # One round of the rivals: they take seconds, and are ahead or behind by factors.
     clock = time.perf_counter if used_device(device) == "cuda" else time.process_time

@@ -1,37 +1,28 @@
-"""`lutfuse ablate`: what each part of the method is worth, one training per part left out."""
+"""What each part of the method is worth: one training per part left out, scored on the same brackets."""
 
-import argparse
 import dataclasses
 import hashlib
 import json
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from lutfuse.models.atomic_file import write_whole
 from lutfuse.models.checked import ConfigError
-from lutfuse.models.contract import DEFAULT_LUT_SIZE, U8
-from lutfuse.models.evaluation import evaluate
-from lutfuse.models.evaluation.evaluate import Row
-from lutfuse.models.evaluation.line_plot import line_plot
-from lutfuse.models.student.checkpoint import output_folder, write_whole
+from lutfuse.models.contract import DEFAULT_LUT_SIZE, EXPOSURES, U8
+from lutfuse.models.evaluation.evaluate import read_bracket, student_method, timed
+from lutfuse.models.evaluation.line_plot import check_matplotlib, line_plot
+from lutfuse.models.evaluation.scores import Row, score, summary, to_csv, to_markdown
 from lutfuse.models.student.predictor import Predictor
 from lutfuse.models.training import train
 from lutfuse.models.training.recipe import TrainConfig
-from lutfuse.models.training.samples import split
-from lutfuse.models.training.scenes import Scene, bracket_folders
+from lutfuse.models.training.scene_cache import Scenes
+from lutfuse.models.training.scenes import bracket_folders
+from lutfuse.models.training.train import TrainRun
+from lutfuse.models.training.watch import SILENT, Watch
 
-DESCRIPTION = """\
-Train the recipe, and the recipe with one thing changed, each with the same seed, the same batches and the
-same number of student steps, and score them on the same brackets: the held-out scenes and those of --test.
-Writes OUTPUT/ablation.csv and ablation.md after every variant, then PSNR against the size of the LUT as
-psnr_vs_n.csv and psnr_vs_n.png. Run the same command again to go on after an interruption.
-"""
-
-# name: what it changes in the recipe; where that changes nothing, the variant is the recipe itself.
+# name: what it changes in the recipe, which may be nothing
 VARIANTS: dict[str, dict[str, Any]] = {
     "recipe": {},
     "no-teacher": {"distil": "none"},
@@ -43,91 +34,66 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no-weight-grid": {"student": {"weight_grid": False}},
     "no-priors": {"student": {"priors": False}},
 }
-SCORES = ("psnr_db", "ssim", "mef_ssim", "mef_ssim_c", "ciede2000")
+SCORES_COMPARED = ("psnr_db", "ssim", "mef_ssim", "mef_ssim_c", "ciede2000")
 SIZES_COMPARED = (4, 8, 16, 32, 64)
 HELD_OUT = "held-out"
 
 
 @dataclasses.dataclass(frozen=True)
-class TestBracket:
+class Ablation:
+    """Which variants of a training to compare, and on what."""
+
+    training: TrainRun  # of the recipe; each variant is one like it, in a folder of its output
+    tests: tuple[Path, ...] = ()  # folders of bracket folders to score on besides the held-out scenes
+    max_side: int = 1024  # px, to which the long side of larger test images is reduced first
+    only: tuple[str, ...] = ()  # names of VARIANTS to train; none are all
+    weights: Path | None = None  # .safetensors for PSNR against N; None are those of the variant `recipe`
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
     """A bracket to score on."""
 
-    __test__ = False  # not one of pytest's
-
-    set: str
+    of: str  # the set it belongs to
     name: str
     frames: list[U8]  # dark → bright
     reference: U8 | None
 
 
-def main(argv: list[str]) -> int:
-    """Runs the command; 0 done, 2 wrong usage."""
-    args = _parser().parse_args(argv)
-    try:
-        _ablate(args)
-    except ValueError as error:
-        print(f"lutfuse ablate: error: {error}", file=sys.stderr)
-        return 2
-    print((args.output / "ablation.md").read_text())
-    return 0
+def ablate(ablation: Ablation, watch: Watch = SILENT) -> str:
+    """Train and score the variants; write and return the tables, in Markdown.
 
+    Writes ablation.csv and ablation.md after every variant, then psnr_vs_n.csv and psnr_vs_n.png. What an
+    earlier call finished in the same folder is not done again.
 
-def _parser() -> argparse.ArgumentParser:
-    changes = "\n".join(f"  {name:20} {json.dumps(change)}" for name, change in VARIANTS.items())
-    parser = argparse.ArgumentParser(
-        prog="lutfuse ablate", description=DESCRIPTION, epilog=f"variants and what they change:\n{changes}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    train.add_arguments(parser)
-    scores = parser.add_argument_group("scores")
-    scores.add_argument(
-        "--test", type=Path, action="append", default=[], metavar="DIR",
-        help="folder of bracket folders to score on besides the held-out scenes; may be given more than once",
-    )  # fmt: skip
-    scores.add_argument(
-        "--max-side", type=int, default=1024, metavar="PX",
-        help="long side to which test images are reduced first (default: %(default)s)",
-    )  # fmt: skip
-    scores.add_argument(
-        "--only", type=lambda text: text.split(","), metavar="NAME,…",
-        help="variants to train; the table also shows those that are there (default: all)",
-    )  # fmt: skip
-    scores.add_argument(
-        "--weights", type=Path, metavar="FILE",
-        help=".safetensors for PSNR against N (default: those of the variant `recipe`)",
-    )  # fmt: skip
-    return parser
-
-
-def _ablate(args: argparse.Namespace) -> None:
-    recipe = train.resolve(args)
-    variants = variants_of(recipe)
-    for name in args.only or ():
-        if name not in VARIANTS:
-            raise ConfigError(f"--only {name} is no variant; known are {', '.join(VARIANTS)}")
-        if name not in variants:
-            raise ConfigError(f"--only {name} is the recipe itself; name recipe instead")
-    if args.max_side < 1:
-        raise ConfigError(f"--max-side is {args.max_side} px; it must be at least 1")
-    chosen = Predictor.load(args.weights) if args.weights else None
-    given = [bracket for root in args.test for bracket in read_tests(root, args.max_side)]
-    device = train.choose_device(args.device)
-    torch.set_num_threads(args.threads)
-    scenes = train.load_scenes(args.data, args.hdr, recipe, output_folder(args.output / "scenes"))
-    tests = [*held_out_tests(scenes, recipe), *given]
-    if not tests:
-        raise ConfigError("no scene is held out to score on; give --test, or raise held_out in --config")
-    for name in args.only or variants:
-        train.console.print(f"variant {name}: {json.dumps(VARIANTS[name])}")
-        _train_and_score(name, variants[name], scenes, tests, device, args)
-        write_tables(args.output, variants, tests)
-    weights = args.output / "recipe" / "student.safetensors"
-    if chosen or weights.exists():
-        write_sizes(args.output, chosen or Predictor.load(weights), tests)
+    Raises:
+      ValueError: it cannot be done as it is described (ConfigError), or a file cannot be read.
+      OSError: something cannot be written.
+    """
+    check_matplotlib()
+    training, output = ablation.training, ablation.training.output
+    variants = variants_of(training.config)
+    names = chosen(ablation.only, variants)
+    given = Predictor.load(ablation.weights) if ablation.weights else None
+    cases = [case for root in ablation.tests for case in read_cases(root, ablation.max_side)]
+    train.prepare_torch(training)
+    scenes = train.prepare_scenes(training, watch)
+    cases = [*held_out_cases(scenes, training.config), *cases]
+    if not cases:
+        raise ConfigError("no scene is held out to score on; give brackets to test on, or raise held_out")
+    for name in names:
+        watch.note(f"variant {name}: {json.dumps(VARIANTS[name])}")
+        run = dataclasses.replace(training, output=output / name, name=name, config=variants[name], init=None)
+        train_and_score(run, scenes, cases, watch)
+        write_tables(output, variants, cases)
+    weights = output / "recipe" / "student.safetensors"
+    if given or weights.exists():
+        write_sizes(output, given or Predictor.load(weights), cases, watch)
+    return (output / "ablation.md").read_text()
 
 
 def variants_of(recipe: TrainConfig) -> dict[str, TrainConfig]:
-    """The variants as recipes, without those that are what another already is."""
+    """The variants as recipes, without those that equal one before them."""
     result: dict[str, TrainConfig] = {}
     for name, change in VARIANTS.items():
         config = TrainConfig.from_json(_merged(recipe.to_json(), change))
@@ -141,79 +107,79 @@ def _merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, A
     return dict(values) | inner
 
 
-def read_tests(root: Path, max_side: int) -> Iterator[TestBracket]:
-    """The brackets below `root`, whole and, where that is something else, as their extreme pair."""
-    folders = bracket_folders(root) if root.is_dir() else []
+def chosen(names: Sequence[str], variants: Mapping[str, TrainConfig]) -> list[str]:
+    """`names`, or all of `variants` where there are none; ConfigError for one that is not among them."""
+    for name in names:
+        if name not in VARIANTS:
+            raise ConfigError(f"{name} is no variant; known are {', '.join(VARIANTS)}")
+        if name not in variants:
+            raise ConfigError(f"{name} is the recipe itself; name recipe instead")
+    return list(names or variants)
+
+
+def read_cases(root: Path, max_side: int) -> Iterator[Case]:
+    """The brackets below `root`: all frames and, of three or more, also the outermost two."""
+    folders = bracket_folders(root)
     if not folders:
-        raise ConfigError(f"--test {root} holds no bracket; a bracket is a folder of 2 to 9 images")
+        raise ConfigError(f"{root} holds no bracket; a bracket is a folder of {EXPOSURES} images")
     for folder in folders:
-        frames, reference = evaluate.read_bracket(folder, max_side, ends=False)
+        frames, reference = read_bracket(folder, max_side, ends=False)
         yield from _cases(root.name, folder.relative_to(root).as_posix(), frames, reference)
 
 
-def held_out_tests(scenes: Sequence[list[Scene]], recipe: TrainConfig) -> Iterator[TestBracket]:
+def held_out_cases(scenes: Scenes, recipe: TrainConfig) -> Iterator[Case]:
     """The scenes that training leaves out, one view of each radiance image."""
-    real, rendered = (split(part, recipe.held_out, recipe.seed)[1] for part in scenes)
+    _, (real, rendered) = scenes.split(recipe)
     for scene in real + rendered[:: recipe.hdr_views]:
         yield from _cases(HELD_OUT, scene.name, list(scene.frames), scene.reference)
 
 
-def _cases(of: str, name: str, frames: list[U8], reference: U8 | None) -> Iterator[TestBracket]:
-    if len(frames) > 2:
-        yield TestBracket(f"{of}, all frames", name, frames, reference)
-    yield TestBracket(f"{of}, pairs", name, [frames[0], frames[-1]], reference)
+def _cases(of: str, name: str, frames: list[U8], reference: U8 | None) -> Iterator[Case]:
+    if len(frames) > EXPOSURES.low:
+        yield Case(f"{of}, all frames", name, frames, reference)
+    yield Case(f"{of}, pairs", name, [frames[0], frames[-1]], reference)
 
 
-def _train_and_score(
-    name: str,
-    config: TrainConfig,
-    scenes: tuple[list[Scene], list[Scene]],
-    tests: Sequence[TestBracket],
-    device: torch.device,
-    args: argparse.Namespace,
-) -> None:
-    folder = output_folder(args.output / name)
-    options = argparse.Namespace(**vars(args) | {"output": folder, "name": name, "init": None})
-    train.train(train.resume(config, device, folder, None), *scenes, options)
-    path = folder / "scores.json"
-    key = _key(folder, tests)
+def train_and_score(run: TrainRun, scenes: Scenes, cases: Sequence[Case], watch: Watch = SILENT) -> None:
+    """Train one variant, and write its scores.json unless it has been scored on the same cases."""
+    trainer = train.resume(run, train.choose_device(run.device), watch=watch)
+    train.train_on(scenes, run, trainer, watch)
+    path, key = run.output / "scores.json", _key(run.output, cases)
     if not path.exists() or json.loads(path.read_text())["key"] != key:
-        rows = score_tests(Predictor.load(folder / "student.safetensors"), DEFAULT_LUT_SIZE, tests)
+        rows = score_cases(Predictor.load(run.output / "student.safetensors"), DEFAULT_LUT_SIZE, cases)
         write_whole(path, json.dumps({"key": key, "rows": rows}).encode())
 
 
-def _key(folder: Path, tests: Sequence[TestBracket]) -> str:
+def _key(folder: Path, cases: Sequence[Case]) -> str:
     """Changes with the weights and with what they are scored on."""
     digest = hashlib.sha256((folder / "student.safetensors").read_bytes())
-    for test in tests:
-        digest.update(f"{test.set}/{test.name}/{len(test.frames)}/{test.frames[0].shape}".encode())
-        for image in [*test.frames, *([] if test.reference is None else [test.reference])]:
+    for case in cases:
+        digest.update(f"{case.of}/{case.name}/{len(case.frames)}/{case.frames[0].shape}".encode())
+        for image in [*case.frames, *([] if case.reference is None else [case.reference])]:
             digest.update(image.tobytes())
     return digest.hexdigest()
 
 
-def score_tests(predictor: Predictor, lut_size: int, tests: Sequence[TestBracket]) -> list[Row]:
+def score_cases(predictor: Predictor, lut_size: int, cases: Sequence[Case]) -> list[Row]:
     """The mean scores of each set of brackets."""
-    method = evaluate.student_method(predictor, lut_size)
-    scored = [
-        evaluate.score(t.name, t.set, t.frames, t.reference, *evaluate.run(t.frames, method)) for t in tests
-    ]
+    method = student_method(predictor, lut_size)
+    scored = [score(c.name, c.of, c.frames, c.reference, *timed(c.frames, method)) for c in cases]
     # `summary` takes the mean per method: here a method is a set of brackets.
     return [
-        {"set": row["method"], "brackets": row["bracket"]} | {key: row[key] for key in SCORES}
-        for row in evaluate.summary(scored)
+        {"set": row["method"], "brackets": row["bracket"]} | {key: row[key] for key in SCORES_COMPARED}
+        for row in summary(scored)
     ]
 
 
-def write_tables(output: Path, variants: Mapping[str, TrainConfig], tests: Sequence[TestBracket]) -> None:
-    """ablation.csv and ablation.md of all variants that were scored on `tests`."""
+def write_tables(output: Path, variants: Mapping[str, TrainConfig], cases: Sequence[Case]) -> None:
+    """ablation.csv and ablation.md of all variants that were scored on `cases`."""
     rows: list[Row] = []
     for name in variants:
         path = output / name / "scores.json"
         if not path.exists():
             continue
         stored = json.loads(path.read_text())
-        if stored["key"] == _key(output / name, tests):
+        if stored["key"] == _key(output / name, cases):
             rows += [{"variant": name} | row for row in stored["rows"]]
     recipe = next(iter(variants.values()))
     lines = [
@@ -223,25 +189,27 @@ def write_tables(output: Path, variants: Mapping[str, TrainConfig], tests: Seque
     ]
     for of in dict.fromkeys(row["set"] for row in rows):
         mine = [{k: v for k, v in row.items() if k != "set"} for row in rows if row["set"] == of]
-        lines += [f"## {of}\n", evaluate.to_markdown(mine)]
-    write_whole(output / "ablation.csv", evaluate.to_csv(rows).encode())
+        lines += [f"## {of}\n", to_markdown(mine)]
+    write_whole(output / "ablation.csv", to_csv(rows).encode())
     write_whole(output / "ablation.md", "\n".join(lines).encode())
 
 
-def write_sizes(output: Path, predictor: Predictor, tests: Sequence[TestBracket]) -> None:
+def write_sizes(output: Path, predictor: Predictor, cases: Sequence[Case], watch: Watch = SILENT) -> None:
     """psnr_vs_n.csv and psnr_vs_n.png, and the table as the last part of ablation.md."""
-    known = [test for test in tests if test.reference is not None]
+    known = [case for case in cases if case.reference is not None]
     if not known:
-        train.console.print("no test bracket has a reference: PSNR against N is left out")
+        watch.note("no bracket has a reference: PSNR against N is left out")
         return
     rows: list[Row] = [
-        {"lut_size": size} | row for size in SIZES_COMPARED for row in score_tests(predictor, size, known)
+        {"lut_size": size} | row for size in SIZES_COMPARED for row in score_cases(predictor, size, known)
     ]
     lines = {
         str(of): [float(row["psnr_db"] or math.nan) for row in rows if row["set"] == of]
         for of in dict.fromkeys(row["set"] for row in rows)
     }
-    table = (output / "ablation.md").read_text() + f"\n## Size of the LUT\n\n{evaluate.to_markdown(rows)}"
+    table = (output / "ablation.md").read_text() + f"\n## Size of the LUT\n\n{to_markdown(rows)}"
     write_whole(output / "ablation.md", table.encode())
-    write_whole(output / "psnr_vs_n.csv", evaluate.to_csv(rows).encode())
-    write_whole(output / "psnr_vs_n.png", line_plot(SIZES_COMPARED, lines, "N, nodes a side", "PSNR, dB"))
+    write_whole(output / "psnr_vs_n.csv", to_csv(rows).encode())
+    write_whole(
+        output / "psnr_vs_n.png", line_plot(SIZES_COMPARED, lines, "N, nodes along each axis", "PSNR, dB")
+    )

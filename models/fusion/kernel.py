@@ -1,6 +1,6 @@
 """The only way into the fusion kernel: `fuse` checks its arguments, chooses the backend once and calls it.
 
-The kernel's contract is in `native/fuse.h`, its slow twin in `reference.py`. Importing needs neither a GPU
+The kernel's contract is in `native/fuse.h`, its slow twin in `twin.py`. Importing needs neither a GPU
 nor a driver; torch is imported for CUDA tensors only.
 """
 

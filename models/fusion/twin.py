@@ -1,7 +1,7 @@
 """The slow, obvious twin of the fusion kernel, in plain torch: its oracle, and what training goes through.
 
 Every function is differentiable, takes any floating dtype and computes in it; float64 makes the oracle.
-Positions (shared with `models/native/fuse_math.h`):
+Positions (Note [positions] in `models/native/fuse.h`):
 
 * rows and columns: the grid's cells tile the image, each value sits at the centre of its cell, and the border
   value holds from the outermost centre to the edge (`align_corners=False`, clamped);
@@ -69,7 +69,7 @@ def apply_lut(
     return F.grid_sample(volume, where, padding_mode="border", align_corners=True).squeeze(2)
 
 
-def fuse_reference(
+def fuse_twin(
     images: Sequence[np.ndarray] | np.ndarray,  # K × [H, W, 3] uint8 or uint16
     grid: np.ndarray,  # [K, D, Gh, Gw]
     lut: np.ndarray,  # [N, N, N, 3]

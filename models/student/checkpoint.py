@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lutfuse.models.atomic_file import write_whole
 from lutfuse.models.checked import ConfigError, read_json
 from lutfuse.models.student.config import MAX_PARAMETERS, StudentConfig
 from lutfuse.models.student.network import Student, parameter_count
@@ -88,21 +89,3 @@ def _tensors(content: bytes, path: Path, student: Student) -> dict[str, Tensor]:
         odd = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         raise ValueError(f"{path}: tensors do not fit the configuration: {odd[:4]}; fetch both files again")
     return tensors
-
-
-def output_folder(path: Path) -> Path:
-    """`path`, made if need be; an error names the flag and the remedy."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"--output: {path} cannot be made ({error.strerror}); choose a folder you may write to"
-        ) from None
-    return path
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write all of `content` or nothing: temporary name, then rename."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)

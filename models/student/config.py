@@ -17,7 +17,7 @@ Cells = Annotated[int, Range(*CELLS)]
 
 @dataclasses.dataclass(frozen=True)
 class StudentConfig:
-    """Shape of the student and its implicit LUT (eq. 1 and 3); the defaults are the shipped student."""
+    """Shape of the student and its implicit LUT, eq. 1 and 3 (docs/method.md); defaults: the shipped one."""
 
     thumb: Thumb = 256  # S, side of the square thumbnail the student sees
     luma_bins: Annotated[int, Range(*KNOTS)] = 8  # D

@@ -1,4 +1,4 @@
-"""The implicit LUT Φ_ψ(c, z) and its baking to a grid of any size, DESIGN eq. (3)."""
+"""The implicit LUT Φ_ψ(c, z) and its baking to a grid of any size, eq. 3 (docs/method.md)."""
 
 from typing import cast
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from lutfuse.models.contract import LUT_SIZES
 from lutfuse.models.student.config import StudentConfig
 
-# Colours per pass: the hidden layers of one chunk stay in the cache, which halves the time of a bake.
+# Colours per pass: the hidden layers of so many stay in the cache, which halves the time of a bake.
 CHUNK = 4096
 
 
 def check_lut_size(size: int) -> None:
     """Raise ValueError unless a LUT may have `size` nodes a side."""
     if not LUT_SIZES.allow(size):
-        raise ValueError(f"LUT size is {size}; it must lie in {LUT_SIZES.low}…{LUT_SIZES.high}")
+        raise ValueError(f"LUT size is {size}; it must lie in {LUT_SIZES}")
 
 
 def lattice(size: int) -> Tensor:
@@ -57,7 +57,7 @@ class ImplicitLut(nn.Module):
         return cast(Tensor, self.offset(F.silu(h.add_(mix_bias[:, None]), inplace=in_place)))
 
     def bake(self, latent: Tensor, size: int) -> Tensor:
-        """LUT_N[c] = c + Φ(c, z), eq. (3): latents [B, Z] → [B, N, N, N, 3] float32, not yet clipped."""
+        """LUT_N[c] = c + Φ(c, z), eq. 3: latents [B, Z] → [B, N, N, N, 3] float32, not yet clipped."""
         check_lut_size(size)
         colours = lattice(size).to(latent)
         if self.identity:

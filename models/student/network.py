@@ -1,4 +1,4 @@
-"""The student S_θ(x̂_1…x̂_K) → (G, z), DESIGN eq. (1): any K, permutation-equivariant, ≤ 0.52 M parameters."""
+"""The student S_θ(x̂_1…x̂_K) → (G, z), eq. 1 (docs/method.md): any K, in any order, ≤ 0.52 M parameters."""
 
 from typing import NamedTuple, cast
 
@@ -18,7 +18,7 @@ SHRINK = 4  # of the thumbnails, for the priors and for what the weights merge
 
 
 def luma_tents(values: Tensor, bins: int) -> Tensor:
-    """Membership of luma [..., H, W] in the D knots of eq. (2): [..., D, H, W], sums to one over D."""
+    """Membership of luma [..., H, W] in the D knots of eq. 2: [..., D, H, W], sums to one over D."""
     position = (values.clamp(0, 1) * (bins - 1)).unsqueeze(-3)
     knots = torch.arange(bins, device=values.device, dtype=values.dtype).view(bins, 1, 1)
     return (1 - (position - knots).abs()).clamp_min(0)
@@ -33,7 +33,7 @@ class Priors(NamedTuple):
 
 @torch.no_grad()
 def priors_of(small: Tensor) -> Priors:
-    """Mean of exposure fusion and tone-mapped radiance of frames [B, K, 3, H, W]; the fusion's weights."""
+    """Of frames [B, K, 3, H, W]: the mean of exposure fusion and tone-mapped radiance, and the weights."""
     weights = priors.fusion_weights(small)
     fused = priors.exposure_fusion(small, weights).clamp(0, 1)
     return Priors((fused + priors.tone_mapped(priors.merged_radiance(small))) / 2, weights)
@@ -48,7 +48,7 @@ def shrunk(thumbs: Tensor) -> Tensor:
 def splat(thumbs: Tensor, known: Priors | None, config: StudentConfig) -> Tensor:
     """What each node of the weight grid will act on: thumbs [B, K, 3, S, S] → [B, K, C·D, Gh, Gw].
 
-    Per exposure, luma bin and cell: the share of pixels; their detail; the mean detail of all exposures at
+    Per exposure, luma bin and cell: the fraction of pixels; their detail; the mean detail of all exposures at
     those pixels; the mean luma of all exposures there; with priors the exposure's weight and the luma of the
     picture there. Detail is |luma − its 3×3 mean| × 8.
     """
@@ -113,7 +113,7 @@ class Student(nn.Module):
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def forward(self, thumbs: Tensor) -> tuple[Tensor, Tensor]:
-        """Eq. (1): thumbs [B, K, 3, S, S] float32 in [0, 1] → G [B, K, D, Gh, Gw] > 0, z [B, Z]."""
+        """Eq. 1: thumbs [B, K, 3, S, S] float32 in [0, 1] → G [B, K, D, Gh, Gw] > 0, z [B, Z]."""
         config = self.config
         frames = thumbs.flatten(0, 1)
         x = F.silu(self.down(F.silu(self.stem(2 * frames - 1))))
@@ -154,7 +154,7 @@ def seen_length(config: StudentConfig) -> int:
 
 
 def merged(small: Tensor, grid: Tensor) -> Tensor:
-    """Eq. (2) on frames [B, K, 3, H, W]: [B, 3, H, W]."""
+    """Eq. 2 on frames [B, K, 3, H, W]: [B, 3, H, W]."""
     return merge(small, slice_weights(grid, luma_of(small)))
 
 
@@ -169,4 +169,5 @@ def statistics(image: Tensor, bins: int) -> Tensor:
 
 
 def parameter_count(model: nn.Module) -> int:
+    """Parameters of a network, all of them."""
     return sum(p.numel() for p in model.parameters())

@@ -1,4 +1,4 @@
-"""The library's face of the student: decoded frames in, weight grid and latent code out, LUTs of any size."""
+"""The student as a library: decoded frames in, weight grid and latent code out, LUTs of any size."""
 
 import contextlib
 import threading
@@ -20,11 +20,11 @@ _THREADS = threading.Lock()
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the student says about one bracket; grid axes follow `order`."""
+    """G and z of eq. 1 (docs/method.md) for one bracket; the grid's exposures follow `order`."""
 
     order: tuple[int, ...]  # dark → bright indices into the images given
-    grid: F32  # [K, D, Gh, Gw] ≥ 0, fusion weights G of DESIGN eq. (1); 0 for a frame that shows nothing
-    latent: F32  # [Z], latent code z of the whole bracket
+    grid: F32  # [K, D, Gh, Gw] ≥ 0, fusion weights; 0 for a frame that shows nothing
+    latent: F32  # [Z], code of the whole bracket
 
 
 class Predictor:
@@ -54,7 +54,7 @@ class Predictor:
         return Prediction(order, grid, latent[0].numpy())
 
     def bake(self, latent: F32, size: int) -> F32:
-        """Eq. (3): latent [Z] → LUT [N, N, N, 3] float32 in [0, 1], lut[b, g, r, channel], red fastest."""
+        """Eq. 3: latent [Z] → LUT [N, N, N, 3] float32 in [0, 1], lut[b, g, r, channel], red fastest."""
         with _one_thread(), torch.inference_mode():
             code = torch.from_numpy(np.ascontiguousarray(latent, np.float32))[None]
             return np.asarray(self._student.implicit_lut.bake(code, size)[0].clamp(0, 1).numpy(), np.float32)
@@ -62,7 +62,7 @@ class Predictor:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums must not depend on how many threads share them, nor on the caller's setting, which is put back."""
+    """One thread of torch, for sums round by how threads share them; the caller's setting is restored."""
     with _THREADS:
         before = torch.get_num_threads()
         torch.set_num_threads(1)

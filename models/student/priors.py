@@ -1,4 +1,4 @@
-"""Two classical answers to the same frames, which the student is shown and its references are made of.
+"""Two classical answers to the same frames: the student is shown them, and references are made of them.
 
 Multi-scale exposure fusion keeps local contrast but greys large areas; tone-mapped radiance keeps their order
 and colour but flattens detail. Their mean is closer to what people choose than either.
@@ -14,8 +14,8 @@ CAMERA_GAMMA = 2.2
 EXPOSEDNESS_SPREAD = 0.2  # σ of the Gaussian about mid-grey, as in Mertens et al. 2007
 UNKNOWN_STOPS = 2.0  # between two frames that share no well-exposed pixel
 DARKEST = 1e-6
-FEW = 0.005  # of the values, at either end, that may lie outside a picture's range
-FULL_STRETCH = 0.2  # of range before the stretch, from which on it is stretched fully
+FEW = 0.005  # of the values, at either end, that may lie outside the robust range
+FULL_STRETCH = 0.2  # range before the stretch from which on it is stretched fully
 
 
 def exposedness(values: Tensor) -> Tensor:
@@ -36,8 +36,8 @@ def fusion_weights(frames: Tensor) -> Tensor:
 def exposure_fusion(frames: Tensor, weights: Tensor) -> Tensor:
     """Multi-scale blend of frames [B, K, 3, H, W] by weights [B, K, H, W]: [B, 3, H, W] near [0, 1].
 
-    Laplacian pyramid of the frames, pyramid of the weights, both of 2×2 means: Mertens et al. 2007, sketched,
-    for a few milliseconds at thumbnail size.
+    Laplacian pyramid of the frames, pyramid of the weights, both of 2×2 means: Mertens et al. 2007 in short,
+    a few milliseconds at thumbnail size.
     """
     *lead, height, width = frames.shape
     if min(height, width) < 2:
@@ -72,7 +72,7 @@ def tone_mapped(light: Tensor) -> Tensor:
     """Radiance [B, 3, H, W] as a picture in [0, 1]: photoreceptor model of Reinhard and Devlin 2005.
 
     Its range is stretched to black and white, the less the smaller it is: fog stays fog. A few pixels, a lamp
-    or a bird, have no say in either.
+    or a bird, have no influence on either.
     """
     luma = luma_of(light).clamp_min(DARKEST)
     stops = luma.flatten(1).log()
@@ -88,6 +88,6 @@ def tone_mapped(light: Tensor) -> Tensor:
 
 
 def _range(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Low and high end of [B, P], but for a share of FEW at either end."""
+    """Robust range of [B, P]: low and high end without the fraction FEW of the values at each."""
     few = round(FEW * values.shape[1])
     return values.kthvalue(few + 1, 1).values, values.kthvalue(values.shape[1] - few, 1).values

@@ -9,7 +9,7 @@ import numpy as np
 from lutfuse.models.contract import EXPOSURES, F32, LUMA_F32, Image
 
 USABLE = 0.47  # from mid-grey: 8 levels of 255 from black and white
-FEWEST_PIXELS = 0.01  # share of a thumbnail that is neither black nor white where a frame shows something
+FEWEST_PIXELS = 0.01  # of a thumbnail, that are neither black nor white where a frame shows something
 REPEATED = 0.5 / 255  # mean difference up to which a frame repeats another
 
 
@@ -31,10 +31,10 @@ def check_bracket(images: Sequence[Image]) -> None:
 
 
 def thumbnail(image: Image, size: int) -> F32:
-    """Area average of `image` [H, W, 3] u8 | u16 at [size, size, 3] float32 in [0, 1] (x̂_k of DESIGN §1).
+    """x̂_k of docs/method.md: `image` [H, W, 3] u8 | u16 area-averaged to [size, size, 3] float32 in [0, 1].
 
     Large frames are first halved, then reduced by a whole factor: OpenCV does either several times faster
-    than a fractional step. The few rows and columns that are left over at the far ends have no vote.
+    than a fractional step. The few rows and columns that are left over at the far ends do not count.
     """
     while min(image.shape[:2]) >= 4 * size:
         image = _reduced(image, 2, 2)

@@ -1,8 +1,8 @@
-"""What training minimises: fidelity (DESIGN eq. 8), regularisers of grid and LUT (eq. 7), all differentiable.
+"""What training minimises: fidelity, eq. 8 (docs/method.md), and regularisers of grid and LUT, eq. 7.
 
-The MEF measures follow the definitions of `models.metrics`, which stays the judge; here windows may lie
-`stride` pixels apart, luminance is not rounded, and every window moment is a pair of matrix products, which
-is the fastest way on a CPU. What depends on the frames alone is computed without gradients.
+All of it is differentiable. The MEF measures are defined as in `models.metrics`, whose figures are reported;
+here windows may lie `stride` pixels apart, luminance is not rounded, and every window moment is a pair of
+matrix products, the fastest way on a CPU. What depends on the frames alone is computed without gradients.
 """
 
 import functools
@@ -15,8 +15,8 @@ from torch import Tensor
 from lutfuse.models.student.implicit_lut import lattice
 
 EPS = 2.0**-52
-FLAT = 0.005  # norm of a window below which its structure is float32 rounding and has no say
-CANCELLED = 0.01  # length of a mean of unit structures below which it has no direction: they cancel
+FLAT = 0.005  # norm of a window below which its structure is float32 rounding, and is ignored
+CANCELLED = 0.01  # norm of a mean of unit structures below which they cancel and it has no direction
 SCALE_POWERS = tuple(power / 0.6305 for power in (0.0448, 0.2856, 0.3001))
 LONG_RANGE_STEPS = (1, 2, 4, 8)
 
@@ -42,7 +42,7 @@ def _box(length: int) -> tuple[float, ...]:
 
 
 def _smooth(maps: Tensor, window: tuple[float, ...], stride: int) -> Tensor:
-    """Separable windowed mean of [..., H, W] at every window that lies inside."""
+    """Separable windowed mean of [..., H, W] at every window inside the image."""
     rows = _window_matrix(maps.shape[-2], window, stride).to(maps)
     cols = _window_matrix(maps.shape[-1], window, stride).to(maps)
     return rows @ (maps @ cols.T)
@@ -175,7 +175,7 @@ def ssim(image: Tensor, reference: Tensor, stride: int = 2) -> Tensor:
 
 
 def lut_smoothness(lut: Tensor) -> Tensor:
-    """Local term of eq. (7): mean squared second difference on each axis of [B, N, N, N, 3] × (N-1)⁴/1e4."""
+    """L_smooth of eq. 7: mean squared second differences on each axis of [B, N, N, N, 3], × (N - 1)⁴/1e4."""
     size = lut.shape[1]
     if size < 3:
         return lut.new_zeros(())  # two nodes have no curvature
@@ -184,14 +184,14 @@ def lut_smoothness(lut: Tensor) -> Tensor:
 
 
 def lut_monotonicity(lut: Tensor) -> Tensor:
-    """Hinge of eq. (7) on each channel's slope along its own axis: below 0.1 of the identity's it costs."""
+    """L_mono of eq. 7: a channel's slope along its own axis costs where it is below 0.1 of the identity's."""
     size = lut.shape[1]
     slopes = [torch.diff(lut[..., c], dim=3 - c) * (size - 1) for c in range(3)]
     return torch.stack([(0.1 - slope).clamp_min(0).square().mean() for slope in slopes]).sum()
 
 
 def lut_long_range(lut: Tensor) -> Tensor:
-    """L_lr of eq. (7): offsets of nodes s = 1, 2, 4, 8 sixteenths of the cube apart do not differ freely."""
+    """L_lr of eq. 7: squared differences of the offsets of nodes 1, 2, 4, 8 sixteenths of the cube apart."""
     size = lut.shape[1]
     offset = lut - lattice(size).to(lut)
     total = lut.new_zeros(())
@@ -205,23 +205,26 @@ def lut_long_range(lut: Tensor) -> Tensor:
 
 
 def grid_smoothness(grid: Tensor) -> Tensor:
-    """Mean squared first differences of ln G [B, K, D, Gh, Gw] over rows and columns, and over luma knots."""
+    """Mean squared differences of ln G [B, K, D, Gh, Gw] between neighbouring rows and columns, and half the
+    mean squared second difference along the luma knots.
+    """
     log = grid.log()
     log = log - log.mean((1, 2, 3, 4), keepdim=True)
     spatial = torch.diff(log, dim=3).square().mean() + torch.diff(log, dim=4).square().mean()
     return spatial + 0.5 * torch.diff(log, n=2, dim=2).square().mean()
 
 
-def tone_order(fused: Tensor, frames: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Reversed tones: how much darker a point comes out than one that no frame shows brighter, [] ≥ 0.
+def tone_order(fused: Tensor, frames: Tensor) -> Tensor:
+    """Reversed tones: points that are brighter than others in the frames, but darker in the result; [] ≥ 0.
 
-    Luma at 32×32; each point meets one at random. A point counts as the brighter one when the mean over the
-    frames exceeds the other's by 0.1; it may still come out up to 0.02 darker, as local contrast wants.
+    At 32×32, on means over the channels, each point is compared with another that torch draws. It counts as
+    the brighter one if its mean over the frames is higher by more than 0.1. Up to 0.02 of reversal is free:
+    local contrast needs some.
     """
     pool = torch.nn.functional.adaptive_avg_pool2d
     scene = pool(frames.mean((1, 2)), 32).flatten(1)
     result = pool(fused.mean(1), 32).flatten(1)
-    other = torch.randperm(scene.shape[1], generator=generator).to(scene.device)
+    other = torch.randperm(scene.shape[1]).to(scene.device)
     gap = scene - scene[:, other]
     reversal = (result[:, other] - result - 0.02).clamp_min(0)
     return 100 * ((gap > 0.1) * reversal).square().mean()

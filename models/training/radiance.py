@@ -1,4 +1,4 @@
-"""Brackets rendered from HDR radiance: any exposures, camera curves, white balance, noise; truth is known."""
+"""Brackets rendered from HDR radiance, with random exposures, camera curves, white balance and noise."""
 
 import math
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lutfuse.models.contract import EXPOSURES, F32, LUMA_F32, U8
-from lutfuse.models.training.scenes import Scene, dense_reference
+from lutfuse.models.contract import EXPOSURES, F32, LUMA_F32
+from lutfuse.models.training.scenes import Scene, dense_reference, to_u8
 
 RADIANCE_SUFFIXES = {".hdr"}
 MID_GREY = 0.18
@@ -44,17 +44,17 @@ def _random_view(radiance: F32, rng: np.random.Generator, size: int) -> F32:
     return np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def expose(radiance: F32, ev: float, gamma: float, contrast: float) -> F32:
-    """Camera response: metered radiance [H, W, 3] at `ev` stops to display code values in [0, 1].
+def camera_response(radiance: F32, ev: float, gamma: float, contrast: float) -> F32:
+    """Metered radiance [H, W, 3], exposed by `ev` stops, to display code values in [0, 1].
 
-    A power 1/gamma, then `contrast` of the way towards an S-curve.
+    The response is a power 1/gamma, then `contrast` of the way towards an S-curve.
     """
     code = np.clip(radiance * 2.0**ev, 0, 1) ** np.float32(1 / gamma)
     s_curve = code * code * (3 - 2 * code)
     return np.asarray(code + contrast * (s_curve - code), np.float32)
 
 
-def render_scene(radiance: F32, origin: str, view: int, size: int, seed: int) -> Scene:
+def render_bracket(radiance: F32, origin: str, view: int, size: int, seed: int) -> Scene:
     """A dense nine-frame bracket of a random view, with white balance, noise and a slight misregistration.
 
     Its reference is the dense reference of the same frames without noise and shifts.
@@ -67,11 +67,11 @@ def render_scene(radiance: F32, origin: str, view: int, size: int, seed: int) ->
     noise, shift = rng.uniform(0, 0.006), rng.uniform(0, 0.4) * (rng.random() < 0.4)
     frames = []
     for ev in evs:
-        exposed = expose(_shifted(light, rng, shift), ev, gamma, contrast)
+        exposed = camera_response(_shifted(light, rng, shift), ev, gamma, contrast)
         grain = rng.standard_normal(exposed.shape).astype(np.float32)
-        frames.append(_to_u8(exposed + np.float32(noise) * grain))
-    truth = dense_reference([_to_u8(expose(light, ev, gamma, contrast)) for ev in evs])
-    return Scene(f"{origin}#{view}", origin, np.stack(frames), truth)
+        frames.append(to_u8(exposed + np.float32(noise) * grain))
+    reference = dense_reference([to_u8(camera_response(light, ev, gamma, contrast)) for ev in evs])
+    return Scene(f"{origin}#{view}", origin, np.stack(frames), reference)
 
 
 def _metered(light: F32) -> F32:
@@ -88,10 +88,6 @@ def _shifted(light: F32, rng: np.random.Generator, shift: float) -> F32:
     move = np.array([[1, 0, rng.normal(0, shift)], [0, 1, rng.normal(0, shift)]], np.float32)
     size = (light.shape[1], light.shape[0])
     return np.asarray(cv2.warpAffine(light, move, size, borderMode=cv2.BORDER_REFLECT), np.float32)
-
-
-def _to_u8(image: F32) -> U8:
-    return np.asarray(np.clip(image * 255, 0, 255).round(), np.uint8)
 
 
 def read_radiance(path: Path) -> F32:

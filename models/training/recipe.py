@@ -16,7 +16,7 @@ Steps = Annotated[int, Range(0)]
 
 @dataclasses.dataclass(frozen=True)
 class TeacherConfig:
-    """Shape of the teacher (eq. 5), which is never shipped; what it shares is the student's."""
+    """Shape of the teacher (eq. 5, docs/method.md), which never ships; other sizes are the student's."""
 
     thumb: Thumb = 512
     width: Width = 96

@@ -9,13 +9,13 @@ from lutfuse.models.contract import EXPOSURES, F32, U8
 from lutfuse.models.student.thumbnails import thumbnail
 from lutfuse.models.training.scenes import Scene
 
-# How often a batch has how many frames. Pairs are what users have most; full brackets are judged as well.
+# Frames per sample and the odds of each. Users have pairs most; full brackets are measured as well.
 COUNTS = (2, 3, 4, 5, 6, 7, 9)
 COUNT_ODDS = (0.48, 0.12, 0.06, 0.07, 0.05, 0.19, 0.03)
 TURN_ODDS = (0.7, 0.1, 0.1, 0.1)  # of 0, 1, 2, 3 quarter turns
-MIN_SHARE = 0.55  # of a side that a crop keeps
-IDLE_ODDS = (0.65, 0.25, 0.1)  # of 0, 1, 2 frames more that show nothing
-FULL_TRUST_FRAMES = 5  # from here on a bracket is dense enough to be asked for its whole reference
+MIN_SIDE = 0.55  # of a crop, as a fraction of the scene's
+IDLE_ODDS = (0.65, 0.25, 0.1)  # of 0, 1, 2 idle frames more
+FULL_TRUST_FRAMES = 5  # so many frames hold all that a reference shows
 
 
 class Sample(NamedTuple):
@@ -23,13 +23,13 @@ class Sample(NamedTuple):
 
     thumbs: F32  # [K, 3, S, S] in [0, 1]: what the student sees
     views: F32  # [K, 3, L, L] in [0, 1]: the same frames at the size of the loss
-    idle: int  # how many of the last frames show nothing, and are not judged by
+    idle: int  # how many of the last frames add nothing: no measure compares with them
     reference: F32  # [3, L, L] in [0, 1]
-    trust: float  # in [0, 1]: how much of what the reference shows can be in the frames
+    trust: float  # in [0, 1], of the reference: how much of it the frames can hold
 
 
 def split(scenes: Sequence[Scene], held_out: float, seed: int) -> tuple[list[Scene], list[Scene]]:
-    """Training and validation scenes; whole origins are drawn, so that no picture is in both."""
+    """Training and validation scenes; all scenes of one origin are on the same side."""
     origins = sorted({scene.origin for scene in scenes})
     drawn = np.random.default_rng(seed).permutation(len(origins))[: round(held_out * len(origins))]
     out = {origins[i] for i in drawn}
@@ -37,7 +37,7 @@ def split(scenes: Sequence[Scene], held_out: float, seed: int) -> tuple[list[Sce
 
 
 def choose_frames(n: int, count: int, rng: np.random.Generator) -> tuple[int, ...]:
-    """`count` of n frames that straddle the middle of the bracket; frames repeat where n is too small."""
+    """`count` of n frames, in order and from both halves of the bracket; with too few frames some repeat."""
     if count >= n:
         extra = rng.integers(0, n, count - n)
         return tuple(sorted([*range(n), *extra.tolist()]))
@@ -48,7 +48,7 @@ def choose_frames(n: int, count: int, rng: np.random.Generator) -> tuple[int, ..
 
 
 def idle_frame(frames: U8, rng: np.random.Generator) -> U8:
-    """A frame [H, W, 3] that adds nothing to frames dark → bright: black, white, one again, or far beyond."""
+    """A frame that adds nothing to frames [n, H, W, 3], dark → bright: black, white, a repeat, far beyond."""
     kind, stops = rng.choice(("black", "white", "again", "darker", "brighter")), rng.uniform(2, 8)
     if kind in ("black", "white"):
         return np.full_like(frames[0], 255 if kind == "white" else 0)
@@ -62,10 +62,10 @@ def idle_frame(frames: U8, rng: np.random.Generator) -> U8:
 def random_sample(
     scene: Scene, shown: Sequence[int], rng: np.random.Generator, thumb: int, view: int, idle: int = 0
 ) -> Sample:
-    """Some frames of a scene, and `idle` that show nothing, under one random crop, flip and quarter turn."""
+    """Some frames of a scene and `idle` idle ones, all under the same random crop, flip and quarter turns."""
     height, width = scene.frames.shape[1:3]
-    share = rng.uniform(MIN_SHARE, 1, 2)
-    rows, cols = max(1, round(height * share[0])), max(1, round(width * share[1]))
+    kept = rng.uniform(MIN_SIDE, 1, 2)
+    rows, cols = max(1, round(height * kept[0])), max(1, round(width * kept[1]))
     top, left = rng.integers(height - rows + 1), rng.integers(width - cols + 1)
     flip, turns = rng.random() < 0.5, int(rng.choice(4, p=TURN_ODDS))
 
@@ -78,7 +78,7 @@ def random_sample(
 
 
 def whole_sample(scene: Scene, shown: Sequence[int], thumb: int, view: int) -> Sample:
-    """Some frames of a scene as they are; what validation looks at."""
+    """Some frames of a scene, uncropped, for validation."""
     return _sample(scene, shown, lambda image: image, thumb, view)
 
 
@@ -105,9 +105,9 @@ def _sample(
 def draw_samples(
     scenes: Sequence[Scene], rng: np.random.Generator, thumb: int, view: int, frames_per_batch: int
 ) -> list[Sample]:
-    """A batch of one random K: about `frames_per_batch` frames whatever K is, at least two scenes.
+    """A batch of one random K: about `frames_per_batch` frames in all, at least two samples.
 
-    Some batches have up to two frames more that show nothing: brackets in the field have them.
+    Some batches have one or two idle frames more, as brackets in the field do.
     """
     count = int(rng.choice(COUNTS, p=COUNT_ODDS))
     fitting = [scene for scene in scenes if len(scene.frames) >= count] or list(scenes)

@@ -1,4 +1,4 @@
-"""What a step of the student and a step of the teacher have in common: its batch, its rate, its update."""
+"""What steps of the student and of the teacher have in common: batch, learning rate, update."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,13 +32,14 @@ def draw_batch(
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """Linear warm-up, times half a cosine down to zero at the last step."""
+    """Linear warm-up times half a cosine, down to zero at the last step."""
     warm = min(1.0, (step + 1) / config.warmup_steps)
     done = min(1.0, step / steps)
     return float(config.learning_rate * warm * 0.5 * (1 + np.cos(np.pi * done)))
 
 
 def new_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW with the recipe's weight decay."""
     return torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
@@ -57,7 +58,7 @@ def descend(
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Everything an optimiser remembers, flat, for a safetensors file."""
+    """The optimiser's state, flat, for a safetensors file."""
     state = optimiser.state_dict()["state"]
     return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
 

@@ -1,11 +1,12 @@
-"""The teacher T, DESIGN eq. (5): several prior grids, their fusion, and how sure it is of every node.
+"""The teacher T, eq. 5 (docs/method.md): several prior grids, their fusion, and the variance of every node.
 
-It is the student's design, wider and deeper, on larger thumbnails. P heads, the bases, each give a weight
+It has the student's design, wider and deeper, on larger thumbnails. P heads, the bases, each give a weight
 grid and a LUT as Gaussians per node; their product is what the teacher believes. It only trains students.
 
-Note [scale of the variance]: how sure the bases are of each other decides the mean, so fidelity teaches it.
-How sure their product is comes from outputs of its own, on which the mean does not depend: only the
-likelihood of the reference reaches those, undisturbed by the far larger gradients of fidelity.
+Note [scale of the variance]. The variances of the bases weight the mean, so fidelity teaches them, and the
+likelihood of the reference does as well. The scale of the product's variance has outputs of its own, on which
+the mean does not depend: they learn from the likelihood alone, undisturbed by the far larger gradients of
+fidelity.
 """
 
 from typing import NamedTuple, cast
@@ -29,9 +30,8 @@ from lutfuse.models.training.recipe import TeacherConfig, TrainConfig
 
 # Variance where nothing was learnt: ±0.5 of ln G, ±0.05 of a LUT's colours.
 GRID_VARIANCE, LUT_VARIANCE = 0.25, 0.0025
-VARIANCE_RANGE = (
-    6.0  # the variance of a basis, and the scale of all, lie within e^±VARIANCE_RANGE of the above
-)
+# The variance of a basis, and the scale of the product's, lie within e^±VARIANCE_RANGE of these.
+VARIANCE_RANGE = 6.0
 
 
 class Gaussian(NamedTuple):
@@ -42,28 +42,28 @@ class Gaussian(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """What the teacher believes about a batch, μ_T and σ²_T of eq. (5)."""
+    """What the teacher believes about a batch, μ_T and σ²_T of eq. 5."""
 
     log_grid: Gaussian  # [B, K, D, Gh, Gw], of ln G
     lut: Gaussian  # [B, N, N, N, 3], not clipped
 
 
 def product_of(means: Tensor, variances: Tensor, dim: int) -> Gaussian:
-    """Fusion of eq. (5): Gaussians multiply, so precisions add and means count by precision."""
+    """The fusion of eq. 5: in a product of Gaussians precisions add, and means count by precision."""
     precision = variances.reciprocal()
     variance = precision.sum(dim).reciprocal()
     return Gaussian(variance * (precision * means).sum(dim), variance)
 
 
 def positive(raw: Tensor) -> Tensor:
-    """A number within e^±VARIANCE_RANGE from an unbounded one; zero gives one."""
+    """Maps any number to one within e^±VARIANCE_RANGE, and zero to one."""
     return torch.exp(VARIANCE_RANGE * torch.tanh(raw / VARIANCE_RANGE))
 
 
 def fused_bases(
     means: Tensor, raw_variances: Tensor, raw_scale: Tensor, unlearnt: float, dim: int
 ) -> Gaussian:
-    """P bases along `dim` as one Gaussian, whose variance is `unlearnt` where all raw numbers are zero."""
+    """P bases along `dim` as one Gaussian; its variance is `unlearnt` where all raw numbers are zero."""
     product = product_of(means, means.shape[dim] * positive(raw_variances), dim)
     return Gaussian(product.mean, unlearnt * positive(raw_scale) * product.variance)
 
@@ -106,7 +106,7 @@ class Teacher(nn.Module):
         return Belief(log_grid, self._lut(self.latent(seen), lut_size))
 
     def _lut(self, latents: Tensor, size: int) -> Gaussian:
-        """Eq. (3) for each basis, from codes [B, (P + 1)·Z]; the last code is that of the scale."""
+        """Eq. 3 for each basis, from codes [B, (P + 1)·Z]; the last code is that of the scale."""
         codes = latents.reshape(len(latents), -1, self.shape.latent)
         flat = codes[:, :-1].flatten(0, 1)  # [B·P, Z]
         colours = lattice(size).to(latents).reshape(-1, 3)
@@ -117,7 +117,7 @@ class Teacher(nn.Module):
         return fused_bases(means, variances, scale, LUT_VARIANCE, 1)
 
     def _features(self, thumbs: Tensor, splatted: Tensor) -> Tensor:
-        """[B, K, C, Gh, Gw]: what the picture and the splat tell about each cell."""
+        """Features [B, K, C, Gh, Gw] of the thumbnails and of what was splatted from them."""
         x = F.silu(self.down(F.silu(self.stem(2 * thumbs.flatten(0, 1) - 1))))
         x = F.adaptive_avg_pool2d(F.silu(self.deeper(x)), (self.shape.grid_rows, self.shape.grid_cols))
         x = self.embed(torch.cat((x, splatted.flatten(0, 1)), 1))

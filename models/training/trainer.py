@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lutfuse.models.atomic_file import write_whole
 from lutfuse.models.checked import ConfigError
 from lutfuse.models.contract import DEFAULT_LUT_SIZE
-from lutfuse.models.student.checkpoint import write_whole
 from lutfuse.models.student.network import Student
 from lutfuse.models.training import losses
 from lutfuse.models.training.distil import TeacherTrainer
-from lutfuse.models.training.objective import Batch, collate, fuse, objective_of
+from lutfuse.models.training.objective import Batch, collate, fuse_batch, objective
 from lutfuse.models.training.recipe import TrainConfig
 from lutfuse.models.training.samples import whole_sample
 from lutfuse.models.training.scenes import Scene
@@ -29,7 +29,7 @@ from lutfuse.models.training.steps import (
 
 
 class Trainer:
-    """Student, optimiser, the teacher if there is one, and the moving average of the student, which ships."""
+    """Student, optimiser, perhaps a teacher, and the moving average of the student: the one that ships."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         torch.manual_seed(config.seed)
@@ -39,7 +39,7 @@ class Trainer:
         self.average = Student(config.student).to(device).requires_grad_(False)
         self.average.load_state_dict(self.student.state_dict())
         self.optimiser = new_optimiser(self.student, config)
-        # After the student, which so begins alike with and without.
+        # After the student, which then starts the same with and without a teacher.
         self.teacher = None if config.distil == "none" else TeacherTrainer(config, device)
         self.step = 0
 
@@ -55,31 +55,32 @@ class Trainer:
 
     @property
     def updates(self) -> int:
-        """Steps done, those of a teacher that is trained beforehand included."""
+        """Steps done, including those of a teacher that is trained first."""
         return self.step + (self.teacher.step if self.teacher and self.config.distil == "frozen" else 0)
 
     @property
     def total(self) -> int:
-        """What `updates` is at the end."""
+        """`updates` at the end."""
         return self.config.steps + (self.config.teacher_steps if self.config.distil == "frozen" else 0)
 
     def train_step(self, real: Sequence[Scene], rendered: Sequence[Scene]) -> dict[str, float]:
-        """One update of the student, of a teacher that comes first, or of both; the terms of the loss."""
+        """One update of the student, of a teacher that comes first, or both; returns loss and terms."""
         if self.teacher is None:
-            return self._student_step(real, rendered)
+            return self.student_step(real, rendered)
         if self.config.distil == "alternating":
-            return self.teacher.train_step(real, rendered) | self._student_step(real, rendered)
+            return self.teacher.train_step(real, rendered) | self.student_step(real, rendered)
         if self.teacher.step < self.teacher.steps:
             return self.teacher.train_step(real, rendered)
-        return self._student_step(real, rendered)
+        return self.student_step(real, rendered)
 
-    def _student_step(self, real: Sequence[Scene], rendered: Sequence[Scene]) -> dict[str, float]:
+    def student_step(self, real: Sequence[Scene], rendered: Sequence[Scene]) -> dict[str, float]:
+        """One update of the student and its average; returns the loss and its terms."""
         config = self.config
         drawn, lut_size = draw_batch(real, rendered, config, self.step)
         torch.manual_seed(config.seed + self.step)  # for what the loss draws
         batch = collate(drawn, self.device)
-        fused = fuse(self.student, batch, lut_size)
-        terms = objective_of(fused, batch, config.loss_at(self.step))
+        fused = fuse_batch(self.student, batch, lut_size)
+        terms = objective(fused, batch, config.loss_at(self.step))
         if self.teacher:
             larger, _ = draw_batch(real, rendered, config, self.step, thumb=config.teacher.thumb)
             terms |= self.teacher.terms(fused, collate(larger, self.device).thumbs)
@@ -96,7 +97,7 @@ class Trainer:
             mean.lerp_(now, 1 - decay)
 
     def save(self, path: Path) -> None:
-        """All tensors of the run in one safetensors file, the step among them; nothing is pickled."""
+        """Write all tensors of the run, the step among them, to one safetensors file; nothing is pickled."""
         tensors = {f"student.{name}": value for name, value in self.student.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         tensors |= {f"optimiser.{key}": value for key, value in optimiser_tensors(self.optimiser).items()}
@@ -123,15 +124,19 @@ class Trainer:
 def validate(
     student: Student, scenes: Sequence[Scene], config: TrainConfig, device: torch.device
 ) -> dict[str, float]:
-    """Mean scores over whole scenes for their extreme pair and for all frames; PSNR in dB, where known."""
-    rows: dict[str, list[float]] = {}
+    """Mean scores of whole scenes, fused from their outermost pairs and from all frames.
+
+    PSNR is the mean over the scenes that have a reference.
+    """
+    scores: dict[str, list[float]] = {}
     for scene in scenes:
-        n = len(scene.frames)
-        for case, shown in {"pair": (0, n - 1), "all": tuple(range(n))}.items():
+        every = tuple(range(len(scene.frames)))
+        for case, shown in {"pair": (every[0], every[-1]), "all": every}.items():
             batch = collate([whole_sample(scene, shown, config.student.thumb, config.view)], device)
-            for name, score in _scores(fuse(student, batch, DEFAULT_LUT_SIZE).image.clamp(0, 1), batch):
-                rows.setdefault(f"{case}_{name}", []).append(score)
-    return {name: round(float(np.mean(values)), 4) for name, values in sorted(rows.items())}
+            image = fuse_batch(student, batch, DEFAULT_LUT_SIZE).image.clamp(0, 1)
+            for name, score in _scores(image, batch):
+                scores.setdefault(f"{case}_{name}", []).append(score)
+    return {name: round(float(np.mean(values)), 4) for name, values in sorted(scores.items())}
 
 
 def _scores(image: Tensor, batch: Batch) -> list[tuple[str, float]]:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from lutfuse.models.fusion.kernel import available_paths, fuse
-from lutfuse.models.fusion.twin import apply_lut, fuse_reference
+from lutfuse.models.fusion.twin import apply_lut, fuse_twin
 
 HEIGHT, WIDTH = 2160, 3840
 Times = dict[str, list[tuple[float, float]]]  # case: (wall, cpu) msec of each round
@@ -105,9 +105,7 @@ def other_cases(images: list[Path]) -> dict[str, Callable[[], Any]]:
     return {
         "OpenCV MergeMertens": lambda: mertens.process(pair),
         "torch, LUT alone (grid_sample)": lambda: apply_lut(lut, image),
-        "torch, the twin in float32": lambda: fuse_reference(
-            pair, grid_of(2), tone_lut(33), dtype=torch.float32
-        ),
+        "torch, the twin in float32": lambda: fuse_twin(pair, grid_of(2), tone_lut(33), dtype=torch.float32),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from lutfuse.models.checked import ConfigError, read_json
 from lutfuse.models.student.config import StudentConfig
 from lutfuse.models.training.recipe import TrainConfig
-from lutfuse.models.training.train import main
+from lutfuse.pipeline.cli import main
 
 WRONG = [
     ({"steps": "many"}, "steps is 'many'; it must be a whole number"),
@@ -101,7 +101,7 @@ def test_whole_numbers_are_numbers_and_lists_become_tuples():
 def test_the_command_exits_with_2_on_a_wrong_recipe(text, message, tmp_path, capsys):
     path = tmp_path / "recipe.json"
     path.write_bytes(text.encode("latin-1"))
-    argv = ["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--config", str(path)]
+    argv = ["train", "--data", str(tmp_path), "--output", str(tmp_path / "out"), "--config", str(path)]
     assert main(argv) == 2
     assert message in capsys.readouterr().err
 

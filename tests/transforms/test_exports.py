@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lutfuse.models.fusion.twin import fuse_reference
+from lutfuse.models.fusion.twin import fuse_twin
 from lutfuse.models.looks.cube import CubeError, read_cube, write_cube
 from lutfuse.models.looks.load import load_preset
 from lutfuse.models.looks.look import Look
@@ -87,7 +87,7 @@ def test_the_merged_image_is_exact_to_half_a_level_of_16_bit(frames, predictor, 
     prediction = predictor.predict(pictures)
     merged = merge(pictures, Edit(prediction.order, prediction.grid, IDENTITY), device="cpu")
     ordered = [pictures[i] for i in prediction.order]
-    exact = fuse_reference(ordered, prediction.grid, IDENTITY) / np.iinfo(dtype).max
+    exact = fuse_twin(ordered, prediction.grid, IDENTITY) / np.iinfo(dtype).max
     assert merged.dtype == np.uint16
     assert np.abs(merged - exact * 65535).max() <= 0.52
 

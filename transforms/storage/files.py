@@ -14,8 +14,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, TypeVar
+from typing import IO, TypeVar
 
+from lutfuse.models.atomic_file import PARTIAL, created, write_whole
 from lutfuse.transforms.storage import listing, object_stores
 from lutfuse.transforms.storage.object_stores import ObjectStore, split_uri
 from lutfuse.transforms.storage.retries import as_os_error, explain, is_fatal, retrying
@@ -42,7 +43,6 @@ __all__ = [
 ]
 
 STALE_S = 3600.0  # no write takes an hour: an older temporary file has lost its writer
-_PARTIAL = ".partial"
 _SPOOL_BYTES = 16 << 20  # of a stream to an object, kept in memory before a temporary file is used
 
 T = TypeVar("T")
@@ -127,21 +127,16 @@ def size(uri: str) -> int | None:
 def write_bytes(uri: str, data: bytes, *, mime: str = "application/octet-stream") -> None:
     """Publish `data` under `uri`, whole or not at all; an older file of that name is replaced."""
     if is_local(uri):
-        retrying(_write_local, uri, data)
+        retrying(write_whole, Path(uri), data)
     else:
         _object(uri, lambda store, bucket, key: store.write(bucket, key, data, mime))
-
-
-def _write_local(path: str, data: bytes) -> None:
-    with _create_local(path) as file:
-        file.write(data)
 
 
 @contextlib.contextmanager
 def create(uri: str) -> Iterator[IO[bytes]]:
     """A stream for a long text that appears under `uri` when the block ends without an error."""
     if is_local(uri):
-        with _create_local(uri) as file:
+        with created(Path(uri)) as file:
             yield file
         return
     # An open upload would publish a part of the text if the block failed, so it waits for the block's end.
@@ -153,23 +148,6 @@ def create(uri: str) -> Iterator[IO[bytes]]:
             store.write(bucket, key, spool, "application/octet-stream")
 
         _object(uri, upload)
-
-
-@contextlib.contextmanager
-def _create_local(name: str) -> Iterator[BinaryIO]:
-    path = Path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each attempt: two workers given the same bundle must not share one.
-    temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            # Else the rename may reach the disk before the content, and a power cut leaves an empty file.
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def list_files(uri: str) -> Iterator[str]:
@@ -208,7 +186,7 @@ def sweep(folder: str) -> None:
         return
     with contextlib.suppress(OSError):  # tidiness is worth no job
         for name in listing.walk(folder, everything=True):
-            if name.endswith(_PARTIAL) and basename(name).startswith("."):
+            if name.endswith(PARTIAL) and basename(name).startswith("."):
                 _delete_stale(Path(name))
 
 

@@ -1,43 +1,31 @@
-"""The ablation command, on brackets small enough for seconds."""
+"""Ablation: which variants there are, and what is not done again."""
 
 import csv
-import json
+import dataclasses
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
+from lutfuse.models.checked import ConfigError
 from lutfuse.models.evaluation import ablate
-from lutfuse.models.evaluation.ablate import SIZES_COMPARED, VARIANTS, main, variants_of
+from lutfuse.models.evaluation.ablate import Ablation, chosen, read_cases, variants_of
+from lutfuse.models.student.config import StudentConfig
 from lutfuse.models.training.recipe import TrainConfig
+from lutfuse.models.training.train import TrainRun
 
-RECIPE = {
-    "student": {
-        "thumb": 32, "luma_bins": 4, "grid_rows": 4, "grid_cols": 4, "width": 8, "blocks": 1, "latent": 6,
-        "lut_hidden": 8,
-    },
-    "teacher": {"thumb": 64, "width": 8, "blocks": 1, "latent": 6, "lut_hidden": 8, "lut_size": 3},
-    "steps": 2, "teacher_steps": 1, "warmup_steps": 1, "frames_per_batch": 4, "view": 44, "lut_sizes": [3],
-    "scene_side": 64, "held_out": 0.4,
-}  # fmt: skip
-
-
-def write_brackets(root: Path, count: int, frames: int = 3, side: int = 56) -> Path:
-    for k in range(count):
-        folder = root / f"b{k}"
-        folder.mkdir(parents=True)
-        light = cv2.resize(np.random.default_rng(k).lognormal(0, 1.5, (8, 8, 3)), (side, side))
-        for j, ev in enumerate(np.linspace(-2, 2, frames)):
-            cv2.imwrite(str(folder / f"{j}.png"), np.clip(light * 0.25 * 2.0**ev, 0, 1) ** 0.45 * 255)
-    return root
+TINY = TrainConfig(
+    student=StudentConfig(
+        thumb=32, luma_bins=4, grid_rows=4, grid_cols=4, width=8, blocks=1, latent=6, lut_hidden=8
+    ),
+    steps=2, warmup_steps=1, frames_per_batch=4, view=44, lut_sizes=(3,), scene_side=64, held_out=0.4,
+)  # fmt: skip
 
 
 @pytest.fixture
-def argv(tmp_path: Path) -> list[str]:
-    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE))
-    data = write_brackets(tmp_path / "data", 4)
-    return ["--data", str(data), "--config", str(tmp_path / "recipe.json"), "--threads", "1"]
+def ablation(write_bracket, tmp_path) -> Ablation:
+    for k in range(4):
+        write_bracket(tmp_path / "data" / f"b{k}", suffix="png", size=(56, 56), seed=k)
+    return Ablation(TrainRun(tmp_path / "out", data=(tmp_path / "data",), config=TINY, threads=1))
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -65,74 +53,53 @@ def test_with_a_teacher_in_the_recipe_its_absence_is_a_variant():
     assert variants["no-lut"].distil == "alternating"
 
 
-def test_all_variants_are_trained_scored_and_tabled(argv, tmp_path, capsys):
-    out = tmp_path / "out"
-    test = write_brackets(tmp_path / "test", 1, frames=2)
-    assert main([*argv, "--output", str(out), "--test", str(test)]) == 0
-    rows = read(out / "ablation.csv")
-    assert {row["variant"] for row in rows} == set(VARIANTS) - {"no-teacher"}
-    assert {row["set"] for row in rows} == {"held-out, all frames", "held-out, pairs", "test, pairs"}
-    table = (out / "ablation.md").read_text()
-    assert capsys.readouterr().out.strip() == table.strip()
-    assert "2 steps of the student" in table
-    sizes = read(out / "psnr_vs_n.csv")
-    assert [int(row["lut_size"]) for row in sizes if row["set"] == "held-out, pairs"] == list(SIZES_COMPARED)
-    assert "| 64 |" in table
-    assert cv2.imread(str(out / "psnr_vs_n.png")) is not None
+def test_only_variants_that_there_are_can_be_chosen():
+    variants = variants_of(TINY)
+    assert chosen((), variants) == list(variants)
+    assert chosen(("no-lut", "recipe"), variants) == ["no-lut", "recipe"]
+    with pytest.raises(ConfigError, match="no-sense is no variant; known are recipe, no-teacher"):
+        chosen(("recipe", "no-sense"), variants)
+    with pytest.raises(ConfigError, match="no-teacher is the recipe itself"):
+        chosen(("no-teacher",), variants)
 
 
-def test_what_is_done_is_not_done_again(argv, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    assert main([*argv, "--output", str(out), "--only", "recipe"]) == 0
-    before = (out / "recipe" / "student.safetensors").stat().st_mtime_ns
-    monkeypatch.setattr(ablate, "SIZES_COMPARED", ())
-    scored = []
-    monkeypatch.setattr(ablate, "score_tests", lambda *a: scored.append(a) or [])
-    monkeypatch.setattr(ablate, "write_sizes", lambda *a: None)
-    assert main([*argv, "--output", str(out), "--only", "recipe"]) == 0
-    assert (out / "recipe" / "student.safetensors").stat().st_mtime_ns == before
-    assert not scored
+def test_a_bracket_of_three_frames_is_a_pair_too_and_one_of_two_is_only_that(write_bracket, tmp_path):
+    write_bracket(tmp_path / "set" / "a", 2)
+    write_bracket(tmp_path / "set" / "b", 3)
+    cases = [(case.of, case.name, len(case.frames)) for case in read_cases(tmp_path / "set", 100)]
+    assert cases == [("set, pairs", "a", 2), ("set, all frames", "b", 3), ("set, pairs", "b", 2)]
 
 
-def test_the_table_keeps_variants_of_an_earlier_run(argv, tmp_path):
-    out = tmp_path / "out"
-    assert main([*argv, "--output", str(out), "--only", "no-lut"]) == 0
+def test_what_is_done_is_not_done_again(ablation, monkeypatch):
+    only = dataclasses.replace(ablation, only=("recipe",))
+    tables = ablate.ablate(only)
+    weights = only.training.output / "recipe" / "student.safetensors"
+    before, scored, score_cases = weights.stat().st_mtime_ns, [], ablate.score_cases
+
+    def watched(predictor, lut_size, cases):
+        scored.append(lut_size)
+        return score_cases(predictor, lut_size, cases)
+
+    monkeypatch.setattr(ablate, "score_cases", watched)
+    assert ablate.ablate(only) == tables
+    assert weights.stat().st_mtime_ns == before
+    assert scored == list(ablate.SIZES_COMPARED)  # PSNR against N is measured anew
+
+
+def test_the_table_keeps_variants_of_an_earlier_run(ablation):
+    out = ablation.training.output
+    ablate.ablate(dataclasses.replace(ablation, only=("no-lut",)))
     assert not (out / "psnr_vs_n.png").exists()  # the recipe itself is not trained
-    weights = str(out / "no-lut" / "student.safetensors")
-    assert main([*argv, "--output", str(out), "--only", "no-priors", "--weights", weights]) == 0
+    weights = out / "no-lut" / "student.safetensors"
+    ablate.ablate(dataclasses.replace(ablation, only=("no-priors",), weights=weights))
     assert {row["variant"] for row in read(out / "ablation.csv")} == {"no-lut", "no-priors"}
     assert (out / "psnr_vs_n.png").exists()
 
 
-def test_without_references_psnr_against_n_is_left_out(argv, tmp_path):
-    write_brackets(tmp_path / "pairs", 3, frames=2)
-    argv[1] = str(tmp_path / "pairs")
-    assert main([*argv, "--output", str(tmp_path / "out"), "--only", "recipe"]) == 0
-    assert not (tmp_path / "out" / "psnr_vs_n.csv").exists()
-
-
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [
-        (["--only", "recipe,no-sense"], "--only no-sense is no variant; known are recipe, no-teacher"),
-        (["--only", "no-teacher"], "--only no-teacher is the recipe itself"),
-        (["--test", "missing"], "--test missing holds no bracket"),
-        (["--max-side", "0"], "--max-side is 0 px"),
-        (["--weights", "missing.safetensors"], "does not exist"),
-        (["--config", "all.json"], "no scene is held out"),
-        (["--config", "odd.json"], "steps is 'x'"),
-    ],
-)
-def test_wrong_usage_exits_with_2_and_says_what_to_do(extra, message, argv, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("all.json").write_text(json.dumps(RECIPE | {"held_out": 0}))
-    Path("odd.json").write_text('{"steps": "x"}')
-    assert main([*argv, "--output", "out", *extra]) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_help_names_every_variant(capsys):
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    text = capsys.readouterr().out
-    assert all(name in text for name in VARIANTS)
+def test_without_references_psnr_against_n_is_left_out(ablation, write_bracket, tmp_path):
+    for k in range(3):
+        write_bracket(tmp_path / "pairs" / f"b{k}", 2, suffix="png", size=(56, 56), seed=k)
+    training = dataclasses.replace(ablation.training, data=(tmp_path / "pairs",))
+    ablate.ablate(dataclasses.replace(ablation, training=training, only=("recipe",)))
+    assert (training.output / "ablation.csv").exists()
+    assert not (training.output / "psnr_vs_n.csv").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lutfuse.models.fusion.kernel import available_paths, cuda_device_count, fuse
-from lutfuse.models.fusion.twin import fuse_reference
+from lutfuse.models.fusion.twin import fuse_twin
 
 RNG = np.random.default_rng
 DTYPES = [np.uint8, np.uint16]
@@ -65,26 +65,26 @@ def test_every_path_returns_the_same_bytes_within_one_level_of_float64(seed: int
     images = frames(k, height, width, dtype, seed)
     grid, lut = weights(k, d, grid_height, grid_width, seed), smooth_lut(n)
     fused = fuse_all(images, grid, lut)
-    assert np.abs(fused - fuse_reference(images, grid, lut)).max() <= 1
+    assert np.abs(fused - fuse_twin(images, grid, lut)).max() <= 1
 
 
 @pytest.mark.parametrize("k", range(1, 10))
 def test_any_number_of_exposures(k: int) -> None:
     images, grid, lut = frames(k, 5, 300, np.uint8), weights(k), smooth_lut(17)
-    assert np.abs(fuse_all(images, grid, lut) - fuse_reference(images, grid, lut)).max() <= 1
+    assert np.abs(fuse_all(images, grid, lut) - fuse_twin(images, grid, lut)).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("d", range(2, 17))
 def test_any_number_of_luma_knots(d: int, dtype: type) -> None:
     images, grid, lut = frames(3, 4, 100, dtype), weights(3, d), smooth_lut(9)
-    assert np.abs(fuse_all(images, grid, lut) - fuse_reference(images, grid, lut)).max() <= 1
+    assert np.abs(fuse_all(images, grid, lut) - fuse_twin(images, grid, lut)).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_largest_grid_lut_and_bracket(dtype: type) -> None:
     images, grid, lut = frames(9, 70, 600, dtype), weights(9, 16, 64, 64), smooth_lut(129)
-    assert np.abs(fuse_all(images, grid, lut) - fuse_reference(images, grid, lut)).max() <= 1
+    assert np.abs(fuse_all(images, grid, lut) - fuse_twin(images, grid, lut)).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -92,14 +92,14 @@ def test_largest_grid_lut_and_bracket(dtype: type) -> None:
 def test_any_width_around_what_registers_and_chunks_hold(width: int, dtype: type) -> None:
     for height in (1, 3, 17):
         images, grid, lut = frames(2, height, width, dtype), weights(2, 8, 3, 2), smooth_lut(17)
-        assert np.abs(fuse_all(images, grid, lut) - fuse_reference(images, grid, lut)).max() <= 1
+        assert np.abs(fuse_all(images, grid, lut) - fuse_twin(images, grid, lut)).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_steep_lut_errs_by_no_more_than_its_steepness_amplifies(dtype: type) -> None:
     images, grid = frames(4, 20, 300, dtype), weights(4)
     lut = RNG(5).random((33, 33, 33, 3), dtype=np.float32)  # up to 32 levels out for one in
-    assert np.abs(fuse_all(images, grid, lut) - fuse_reference(images, grid, lut)).max() <= 1
+    assert np.abs(fuse_all(images, grid, lut) - fuse_twin(images, grid, lut)).max() <= 1
 
 
 # ---- exactness
@@ -157,10 +157,10 @@ def test_odd_grid_and_lut_values_follow_the_policy_on_every_path(odd: float, dty
     grid.reshape(-1)[::7], lut.reshape(-1)[::11] = odd, odd
     fused = fuse_all(images, grid, lut)
     if abs(odd) < 1e30:  # beyond, the weights differ so much that float32 cannot follow float64
-        assert np.abs(fused - fuse_reference(images, grid, lut)).max() <= 1
+        assert np.abs(fused - fuse_twin(images, grid, lut)).max() <= 1
     grid[:], lut[:] = odd, odd
     uniform = fuse_all(images, grid, lut)
-    assert np.abs(uniform - fuse_reference(images, grid, lut)).max() <= 1
+    assert np.abs(uniform - fuse_twin(images, grid, lut)).max() <= 1
 
 
 # ---- memory

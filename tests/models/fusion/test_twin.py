@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lutfuse.models.fusion.twin import MAX_WEIGHT, apply_lut, fuse_reference, luma_of, merge, slice_weights
+from lutfuse.models.fusion.twin import MAX_WEIGHT, apply_lut, fuse_twin, luma_of, merge, slice_weights
 
 
 def identity_lut(n: int) -> torch.Tensor:
@@ -92,7 +92,7 @@ def test_gradients_of_every_step_match_finite_differences() -> None:
 
 def test_reference_of_one_image_and_an_identity_is_that_image() -> None:
     image = np.random.default_rng(0).integers(0, 65536, (70, 5, 3)).astype(np.uint16)
-    levels = fuse_reference([image], np.ones((1, 2, 1, 1), np.float32), identity_lut(5).numpy())
+    levels = fuse_twin([image], np.ones((1, 2, 1, 1), np.float32), identity_lut(5).numpy())
     np.testing.assert_allclose(levels, image, atol=1e-9)
 
 
@@ -101,5 +101,5 @@ def test_reference_cleans_odd_values_as_the_kernel_does() -> None:
     grid = np.array([np.nan, np.inf], np.float32).reshape(1, 2, 1, 1)
     lut = np.full((2, 2, 2, 3), np.nan, np.float32)
     lut[1, 1, 1] = [2.0, -1.0, 0.5]
-    assert fuse_reference([image], grid, lut).tolist() == [[[255.0, 0.0, 127.5]]]
+    assert fuse_twin([image], grid, lut).tolist() == [[[255.0, 0.0, 127.5]]]
     assert MAX_WEIGHT == 2**20

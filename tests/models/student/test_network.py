@@ -16,16 +16,12 @@ from lutfuse.models.student.network import (
     statistics,
 )
 
-TINY = StudentConfig(
-    thumb=32, luma_bins=4, grid_rows=4, grid_cols=4, width=8, blocks=2, latent=6, lut_hidden=8
-)
-
 
 @pytest.fixture
-def student() -> Student:
+def student(tiny: StudentConfig) -> Student:
     """Random in every layer, so that nothing is zero by initialisation."""
     torch.manual_seed(1)
-    model = Student(TINY).requires_grad_(False)
+    model = Student(tiny).requires_grad_(False)
     torch.nn.init.normal_(model.head.weight)
     return model
 
@@ -58,15 +54,15 @@ def test_brackets_of_a_batch_do_not_see_each_other(student):
     assert torch.allclose(latent[1:2], code, atol=1e-5)
 
 
-def test_an_untrained_student_is_the_plain_average():
-    grid, _ = Student(TINY)(torch.rand(1, 3, 3, 32, 32))
+def test_an_untrained_student_is_the_plain_average(tiny):
+    grid, _ = Student(tiny)(torch.rand(1, 3, 3, 32, 32))
     assert torch.equal(grid, torch.ones_like(grid))
 
 
-def test_weights_stay_within_their_range_whatever_the_logits(student):
+def test_weights_stay_within_their_range_whatever_the_logits(student, tiny):
     student.head.weight.mul_(1e6)
     grid, _ = student(torch.rand(1, 2, 3, 32, 32))
-    bound = torch.tensor(TINY.log_weight_range).exp()
+    bound = torch.tensor(tiny.log_weight_range).exp()
     assert grid.max() <= bound * 1.0001
     assert grid.min() >= 0.9999 / bound
 
@@ -83,10 +79,10 @@ def test_tents_share_each_level_between_its_two_knots():
     assert tents[:, 0].T.tolist() == [[1, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]]
 
 
-def test_splat_reports_the_share_of_pixels_at_each_knot_and_cell():
+def test_splat_reports_the_share_of_pixels_at_each_knot_and_cell(tiny):
     thumbs = torch.zeros(1, 2, 3, 32, 32)
     thumbs[:, 1, :, :16] = 1  # upper half of the second frame is white
-    shares = splat(thumbs, priors_of(thumbs), TINY)
+    shares = splat(thumbs, priors_of(thumbs), tiny)
     shares = shares.reshape(1, 2, 4, 6, 4, 4)[:, :, :, 0]  # knots × maps, the first map counts
     assert (shares.sum(2) - 1).abs().max() < 1e-6
     assert shares[0, 1, 3, 0].tolist() == [1, 1, 1, 1]
@@ -104,8 +100,8 @@ def test_unknown_configuration_keys_are_an_error_that_names_them():
         StudentConfig.from_json({"depth": 3})
 
 
-def test_configuration_survives_json():
-    assert StudentConfig.from_json(TINY.to_json()) == TINY
+def test_configuration_survives_json(tiny):
+    assert StudentConfig.from_json(tiny.to_json()) == tiny
 
 
 def test_the_code_sees_what_the_weights_merge():
@@ -123,9 +119,9 @@ def test_statistics_tell_grey_from_colour():
 
 
 @pytest.mark.parametrize("change", [{"priors": False}, {"lut": False}, {"weight_grid": False}])
-def test_parts_can_be_left_out(student, change):
+def test_parts_can_be_left_out(student, change, tiny):
     thumbs = torch.rand(1, 2, 3, 32, 32)
-    without = Student(StudentConfig.from_json(TINY.to_json() | change)).requires_grad_(False)
+    without = Student(StudentConfig.from_json(tiny.to_json() | change)).requires_grad_(False)
     torch.nn.init.normal_(without.head.weight)
     torch.nn.init.normal_(without.implicit_lut.offset.weight)
     grid, latent = without(thumbs)

@@ -3,44 +3,28 @@
 import dataclasses
 import math
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
-from lutfuse.models.student.config import StudentConfig
 from lutfuse.models.training.distil import centred, distance, distillation, image_variance, likelihood
-from lutfuse.models.training.objective import collate, fuse
-from lutfuse.models.training.recipe import TeacherConfig, TrainConfig
+from lutfuse.models.training.objective import collate, fuse_batch
+from lutfuse.models.training.recipe import TrainConfig
 from lutfuse.models.training.samples import whole_sample
-from lutfuse.models.training.scenes import Scene
 from lutfuse.models.training.teacher import Belief, Gaussian
 from lutfuse.models.training.trainer import Trainer
 
-ALTERNATING = TrainConfig(
-    student=StudentConfig(
-        thumb=32, luma_bins=4, grid_rows=4, grid_cols=4, width=8, blocks=1, latent=6, lut_hidden=8
-    ),
-    teacher=TeacherConfig(thumb=64, width=8, blocks=1, latent=5, lut_hidden=6, bases=2, lut_size=5),
-    steps=4, teacher_steps=2, warmup_steps=1, frames_per_batch=4, view=44, lut_sizes=(3, 5, 9),
-    distil="alternating",
-)  # fmt: skip
-FROZEN = dataclasses.replace(ALTERNATING, distil="frozen")
 CPU = torch.device("cpu")
 
 
-def scene(seed: int, frames: int = 3) -> Scene:
-    rng = np.random.default_rng(seed)
-    light = cv2.resize(rng.lognormal(0, 1.5, (8, 8, 3)).astype(np.float32), (56, 56))
-    stack = np.stack([np.clip(light * 0.25 * 2.0**ev, 0, 1) ** 0.45 for ev in np.linspace(-2, 2, frames)])
-    stack = (stack * 255).astype(np.uint8)
-    return Scene(f"s{seed}", f"s{seed}", stack, stack[frames // 2] if frames > 2 else None)
+@pytest.fixture(scope="module")
+def alternating(tiny) -> TrainConfig:
+    return dataclasses.replace(tiny, steps=4, warmup_steps=1, lut_sizes=(3, 5, 9), distil="alternating")
 
 
 @pytest.fixture(scope="module")
-def pool() -> list[Scene]:
-    torch.set_num_threads(1)
-    return [scene(k, 2 + k % 4) for k in range(5)]
+def frozen(alternating) -> TrainConfig:
+    return dataclasses.replace(alternating, distil="frozen")
 
 
 def weights(module: torch.nn.Module) -> list[torch.Tensor]:
@@ -89,8 +73,8 @@ def test_likelihood_asks_for_the_variance_that_the_error_has(pool):
     assert math.log10(best) == pytest.approx(-2, abs=0.11)
 
 
-def test_likelihood_moves_no_mean(pool):
-    trainer = Trainer(ALTERNATING, CPU)
+def test_likelihood_moves_no_mean(pool, alternating):
+    trainer = Trainer(alternating, CPU)
     batch = collate([whole_sample(pool[3], range(5), 64, 44)], CPU)
     means = [torch.zeros(1, 5, 4, 4, 4, requires_grad=True), torch.zeros(1, 3, 3, 3, 3, requires_grad=True)]
     variances = [torch.ones_like(mean).detach().requires_grad_() for mean in means]
@@ -101,46 +85,46 @@ def test_likelihood_moves_no_mean(pool):
     assert trainer.teacher is not None
 
 
-def test_a_student_that_agrees_pays_nothing_and_one_that_does_not_is_pulled(pool):
-    trainer = Trainer(ALTERNATING, CPU)
-    fused = fuse(trainer.student, collate([whole_sample(pool[3], (0, 4), 32, 44)], CPU), 5)
+def test_a_student_that_agrees_pays_nothing_and_one_that_does_not_is_pulled(pool, alternating):
+    trainer = Trainer(alternating, CPU)
+    fused = fuse_batch(trainer.student, collate([whole_sample(pool[3], (0, 4), 32, 44)], CPU), 5)
     agreed = Belief(
         Gaussian(fused.grid.log().detach() + 3, torch.ones_like(fused.grid)),
         Gaussian(fused.lut.detach(), torch.ones_like(fused.lut)),
     )
     assert all(
         term.item() == pytest.approx(0, abs=1e-9)
-        for term in distillation(fused, agreed, ALTERNATING).values()
+        for term in distillation(fused, agreed, alternating).values()
     )
     other = agreed._replace(lut=Gaussian(agreed.lut.mean + 0.1, agreed.lut.variance))
-    distillation(fused, other, ALTERNATING)["kd_lut"].backward()
+    distillation(fused, other, alternating)["kd_lut"].backward()
     assert trainer.student.implicit_lut.offset.weight.grad.abs().max() > 0
 
 
-def test_a_step_of_the_student_leaves_the_teacher_alone_and_the_other_way_round(pool):
-    trainer = Trainer(ALTERNATING, CPU)
+def test_a_step_of_the_student_leaves_the_teacher_alone_and_the_other_way_round(pool, alternating):
+    trainer = Trainer(alternating, CPU)
     teacher, student = weights(trainer.teacher.teacher), weights(trainer.student)
     trainer.teacher.train_step(pool, [])
     assert same(student, weights(trainer.student))
     assert not same(teacher, weights(trainer.teacher.teacher))
     trainer.teacher.teacher.zero_grad(set_to_none=True)
     teacher = weights(trainer.teacher.teacher)
-    report = trainer._student_step(pool, [])
+    report = trainer.student_step(pool, [])
     assert {"kd_lut", "kd_grid"} <= report.keys()
     assert same(teacher, weights(trainer.teacher.teacher))
     assert all(p.grad is None for p in trainer.teacher.teacher.parameters())
     assert not same(student, weights(trainer.student))
 
 
-def test_alternating_steps_teacher_and_student_in_turn(pool):
-    trainer = Trainer(ALTERNATING, CPU)
+def test_alternating_steps_teacher_and_student_in_turn(pool, alternating):
+    trainer = Trainer(alternating, CPU)
     report = trainer.train_step(pool, [])
     assert (trainer.step, trainer.teacher.step, trainer.updates, trainer.total) == (1, 1, 1, 4)
     assert {"teacher_loss", "teacher_nll", "loss", "kd_lut"} <= report.keys()
 
 
-def test_a_frozen_teacher_is_trained_first_and_then_stays(pool):
-    trainer = Trainer(FROZEN, CPU)
+def test_a_frozen_teacher_is_trained_first_and_then_stays(pool, frozen):
+    trainer = Trainer(frozen, CPU)
     for _ in range(2):
         assert "loss" not in trainer.train_step(pool, [])
     learnt = weights(trainer.teacher.teacher)
@@ -150,14 +134,17 @@ def test_a_frozen_teacher_is_trained_first_and_then_stays(pool):
     assert same(learnt, weights(trainer.teacher.teacher))
 
 
-def test_students_begin_alike_with_and_without_a_teacher():
-    plain = dataclasses.replace(ALTERNATING, distil="none")
-    assert same(weights(Trainer(plain, CPU).student), weights(Trainer(ALTERNATING, CPU).student))
+def test_students_begin_alike_with_and_without_a_teacher(alternating):
+    plain = dataclasses.replace(alternating, distil="none")
+    assert same(weights(Trainer(plain, CPU).student), weights(Trainer(alternating, CPU).student))
 
 
-@pytest.mark.parametrize("config", [ALTERNATING, FROZEN], ids=["alternating", "frozen"])
+@pytest.mark.parametrize("distil", ["alternating", "frozen"])
 @pytest.mark.parametrize("before", [1, 3])
-def test_a_resumed_run_with_a_teacher_equals_an_uninterrupted_one(config, before, pool, tmp_path):
+def test_a_resumed_run_with_a_teacher_equals_an_uninterrupted_one(
+    distil, before, alternating, pool, tmp_path
+):
+    config = dataclasses.replace(alternating, distil=distil)
     whole, first, second = (Trainer(config, CPU) for _ in range(3))
     for _ in range(4):
         whole.train_step(pool, pool[2:])
@@ -172,8 +159,8 @@ def test_a_resumed_run_with_a_teacher_equals_an_uninterrupted_one(config, before
         assert same(weights(part(whole)), weights(part(second)))
 
 
-def test_a_larger_lut_is_compared_on_every_other_node(pool, monkeypatch):
-    trainer = Trainer(ALTERNATING, CPU)
+def test_a_larger_lut_is_compared_on_every_other_node(pool, monkeypatch, alternating):
+    trainer = Trainer(alternating, CPU)
     batch = collate([whole_sample(pool[3], (0, 4), 32, 44)], CPU)
     asked, forward = [], trainer.teacher.teacher.forward
 
@@ -183,14 +170,14 @@ def test_a_larger_lut_is_compared_on_every_other_node(pool, monkeypatch):
 
     monkeypatch.setattr(trainer.teacher.teacher, "forward", watched)
     for size in (3, 9):
-        terms = trainer.teacher.terms(fuse(trainer.student, batch, size), torch.rand(1, 2, 3, 64, 64))
+        terms = trainer.teacher.terms(fuse_batch(trainer.student, batch, size), torch.rand(1, 2, 3, 64, 64))
         assert terms["kd_lut"].isfinite()
     assert asked == [3, 5]
 
 
-def test_the_teacher_learns_that_its_error_is_what_it_says(pool):
-    loss = dataclasses.replace(ALTERNATING.loss, teacher_nll=1.0)
-    config = dataclasses.replace(ALTERNATING, steps=60, learning_rate=1e-2, loss=loss)
+def test_the_teacher_learns_that_its_error_is_what_it_says(pool, alternating):
+    loss = dataclasses.replace(alternating.loss, teacher_nll=1.0)
+    config = dataclasses.replace(alternating, steps=60, learning_rate=1e-2, loss=loss)
     trainer = Trainer(config, CPU)
     first = trainer.teacher.train_step([pool[3]], [])["teacher_nll"]
     for _ in range(15):

@@ -6,16 +6,7 @@ import math
 import pytest
 import torch
 
-from lutfuse.models.student.config import StudentConfig
-from lutfuse.models.training.recipe import TeacherConfig, TrainConfig
 from lutfuse.models.training.teacher import VARIANCE_RANGE, Teacher, fused_bases, positive, product_of
-
-TINY = TrainConfig(
-    student=StudentConfig(
-        thumb=32, luma_bins=4, grid_rows=4, grid_cols=4, width=8, blocks=1, latent=6, lut_hidden=8
-    ),
-    teacher=TeacherConfig(thumb=64, width=12, blocks=2, latent=5, lut_hidden=6, bases=2, lut_size=5),
-)
 
 
 def test_precisions_add_and_means_count_by_precision():
@@ -26,9 +17,9 @@ def test_precisions_add_and_means_count_by_precision():
 
 
 @pytest.mark.parametrize("count", [2, 5])
-def test_a_belief_has_a_mean_and_a_positive_variance_per_node(count):
+def test_a_belief_has_a_mean_and_a_positive_variance_per_node(count, tiny):
     torch.manual_seed(0)
-    believed = Teacher(TINY)(torch.rand(3, count, 3, 64, 64), 5)
+    believed = Teacher(tiny)(torch.rand(3, count, 3, 64, 64), 5)
     for gaussian, shape in ((believed.log_grid, (3, count, 4, 4, 4)), (believed.lut, (3, 5, 5, 5, 3))):
         assert gaussian.mean.shape == gaussian.variance.shape == shape
         assert gaussian.mean.isfinite().all()
@@ -52,23 +43,23 @@ def test_the_scale_moves_the_variance_and_not_the_mean():
     assert (even.mean.item(), even.variance.item()) == pytest.approx((3, 0.25))
 
 
-def test_the_order_of_the_frames_does_not_matter_but_to_the_grid():
+def test_the_order_of_the_frames_does_not_matter_but_to_the_grid(tiny):
     torch.manual_seed(0)
-    teacher, thumbs = Teacher(TINY), torch.rand(1, 3, 3, 64, 64)
+    teacher, thumbs = Teacher(tiny), torch.rand(1, 3, 3, 64, 64)
     once, turned = teacher(thumbs, 3), teacher(thumbs.flip(1), 3)
     assert torch.allclose(once.lut.mean, turned.lut.mean, atol=1e-6)
     assert torch.allclose(once.log_grid.mean.flip(1), turned.log_grid.mean, atol=1e-5)
 
 
-def test_the_bases_differ_from_the_start_so_that_they_can_part():
+def test_the_bases_differ_from_the_start_so_that_they_can_part(tiny):
     torch.manual_seed(0)
-    weight = Teacher(TINY).head.weight[:8].reshape(2, 4, -1)
+    weight = Teacher(tiny).head.weight[:8].reshape(2, 4, -1)
     assert not torch.equal(weight[0], weight[1])
 
 
 @pytest.mark.parametrize("flag", ["priors", "weight_grid", "lut"])
-def test_the_teacher_of_a_student_with_a_part_left_out_lacks_it_too(flag):
-    config = dataclasses.replace(TINY, student=dataclasses.replace(TINY.student, **{flag: False}))
+def test_the_teacher_of_a_student_with_a_part_left_out_lacks_it_too(flag, tiny):
+    config = dataclasses.replace(tiny, student=dataclasses.replace(tiny.student, **{flag: False}))
     believed = Teacher(config)(torch.rand(1, 2, 3, 64, 64), 3)
     assert (believed.log_grid.mean.abs().max() == 0) == (flag == "weight_grid")
     assert believed.lut.mean.shape == (1, 3, 3, 3, 3)
