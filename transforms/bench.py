@@ -1,4 +1,4 @@
-"""`lutfuse bench`: how fast this machine fuses, stage by stage, beside what people use today.
+"""How fast this machine fuses, stage by stage, beside what people use today.
 
 The pictures are synthesised, the codecs real, and each figure is the median of repeated runs in one process
 on one thread, interleaved so that a busy machine slows all of them alike. On the CPU it is CPU time, which a
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from lutfuse.models.contract import Pixels
+from lutfuse.models.fusion.classical import opencv_mertens
 from lutfuse.models.fusion.kernel import available_paths, fuse
 from lutfuse.models.fusion.twin import fuse_twin
 from lutfuse.models.student.predictor import Predictor
@@ -26,7 +26,6 @@ from lutfuse.transforms.images import io as image_io
 
 STAGES = ("decode", "student", "bake", "fuse", "metrics", "encode")
 RIVALS = ("opencv_mertens", "torch")
-EXPOSURES = (2, 3, 5, 9)
 EV_RANGE = 4.0  # exposures span -4…+4 EV
 
 
@@ -41,12 +40,6 @@ def median_msec(
             job()
             times[name].append((clock() - start) * 1e3)
     return {name: statistics.median(rounds[1:]) for name, rounds in times.items()}
-
-
-def mertens(frames: Sequence[Pixels]) -> np.ndarray:
-    """OpenCV's exposure fusion (Mertens et al. 2007), the usual tool: [H, W, 3] float32."""
-    merged: np.ndarray = cv2.createMergeMertens().process(list(frames))
-    return merged
 
 
 def bench_bracket(
@@ -70,7 +63,7 @@ def bench_bracket(
         "encode": lambda: image_io.encode(fused, format="jpeg"),
     }
     rivals: dict[str, Callable[[], object]] = {
-        "opencv_mertens": lambda: mertens(frames),
+        "opencv_mertens": lambda: opencv_mertens(frames),
         "torch": lambda: fuse_twin(ordered, grid, lut, dtype=torch.float32),
     }
     # One round of the rivals: they take seconds, and are ahead or behind by factors.
