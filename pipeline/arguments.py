@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import explain
 from lutfuse.transforms.weights import weights_files
 
 SCENE_SIDES = (16, 32768)  # px, of a synthesised picture
@@ -160,7 +161,7 @@ def check_weights(weights: str | None) -> None:
         try:
             why = "is missing" if files.size(file) is None else None
         except OSError as error:
-            why = f"cannot be read ({files.explain(error)})"
+            why = f"cannot be read ({explain(error)})"
         if why:
             raise UsageError(
                 f"--weights {weights}: {file} {why}; name a .safetensors file and keep its JSON beside it"

@@ -11,6 +11,7 @@ from lutfuse.models.looks.look import Look
 from lutfuse.pipeline.arguments import UsageError, absolute, fraction
 from lutfuse.transforms.options import GivenLuts
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import explain
 
 WIDELY_READ = 65  # nodes an axis; fewer tools take more
 
@@ -133,4 +134,4 @@ def _read(flag: str, path: str) -> bytes:
     try:
         return files.read_bytes(absolute(path), limit=MAX_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{flag} {path}: cannot be read ({files.explain(error)})") from None
+        raise UsageError(f"{flag} {path}: cannot be read ({explain(error)})") from None

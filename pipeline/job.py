@@ -24,6 +24,7 @@ from lutfuse.transforms.inputs.brackets import Bracket, InputError, to_json
 from lutfuse.transforms.inputs.exif_groups import group_by_exif
 from lutfuse.transforms.rows import FAILURES_ACCOUNTED, METRICS_ACCOUNTED, Account, account, read_rows, shards
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import explain
 
 ROWS_PER_SHARD = 100_000
 PROBLEMS_SHOWN = 10
@@ -72,7 +73,7 @@ def _first_checked(config: JobConfig) -> Iterator[Bracket]:
     except InputError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"--input {config.source}: cannot be listed ({files.explain(error)})") from None
+        raise UsageError(f"--input {config.source}: cannot be listed ({explain(error)})") from None
     if first is None:
         raise UsageError(
             f"--input {config.source}: no images found; give a folder, glob or manifest with "
@@ -115,7 +116,7 @@ def _check_output(config: JobConfig) -> None:
     except Exception as error:
         # Storage clients raise many types, all with the same meaning here.
         raise UsageError(
-            f"--output {config.fuse.output}: cannot be written ({files.explain(error)}); "
+            f"--output {config.fuse.output}: cannot be written ({explain(error)}); "
             "choose another place or ask for write access"
         ) from error
 
@@ -137,7 +138,7 @@ def _forget_old_rows(config: JobConfig) -> None:
         files.delete(shards(prefix))
         # What a killed run had begun to write.
         files.delete_below(files.join(config.fuse.output, table), f"beam-temp-{config.job_id}-")
-    files.sweep(files.join(config.fuse.output, "fused"))
+    files.delete_partials(files.join(config.fuse.output, "fused"))
 
 
 def _is_local(options: PipelineOptions) -> bool:

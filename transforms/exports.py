@@ -16,6 +16,8 @@ from lutfuse.transforms.counters import NAMESPACE, count
 from lutfuse.transforms.edit import Edit
 from lutfuse.transforms.exposures import deepened
 from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.exif import carry_exif
+from lutfuse.transforms.images.types import DecodedImage
 from lutfuse.transforms.luts import lut_uri
 from lutfuse.transforms.recovery import ROW_PREFIX_BYTES
 from lutfuse.transforms.rows import printable
@@ -51,7 +53,7 @@ def exports_done(task: Task) -> bool:
     return True
 
 
-def write_exports(task: Task, edit: Edit, images: list[image_io.DecodedImage], stages: Stages) -> None:
+def write_exports(task: Task, edit: Edit, images: list[DecodedImage], stages: Stages) -> None:
     """Writes what was asked for; the fused image comes after it, so that a finished bracket has them all."""
     options = task.options
     if options.export_luts:
@@ -78,10 +80,10 @@ def merge(frames: list[Pixels], edit: Edit, *, device: str) -> Pixels:
     return fuse([deepened(frame) for frame in edit.sorted(frames)], edit.grid, _IDENTITY, device=device)
 
 
-def merge_tiff(merged: Pixels, like: image_io.DecodedImage, comment: str | None = None) -> bytes:
+def merge_tiff(merged: Pixels, like: DecodedImage, comment: str | None = None) -> bytes:
     """The merged image as a 16-bit TIFF with the profile and EXIF of an exposure."""
     height, width = merged.shape[:2]
-    exif = image_io.carry_exif(like.exif, width, height)
+    exif = carry_exif(like.exif, width, height)
     return image_io.encode(merged, format="tiff", icc=like.icc, exif=exif, comment=comment)
 
 

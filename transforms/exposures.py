@@ -9,6 +9,7 @@ import numpy as np
 from lutfuse.models.contract import Pixels
 from lutfuse.transforms.counters import NAMESPACE, count
 from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.types import DecodedImage, DecodeLimits, ImageError, ImageHeader
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import BracketError, Stages
@@ -19,9 +20,7 @@ HEADER_BYTES = 1 << 16  # of a file, to learn its size from
 _log = logging.getLogger(NAMESPACE)
 
 
-def read_exposures(
-    bracket: Bracket, limits: image_io.DecodeLimits, stages: Stages
-) -> tuple[list[image_io.DecodedImage], int]:
+def read_exposures(bracket: Bracket, limits: DecodeLimits, stages: Stages) -> tuple[list[DecodedImage], int]:
     """The decoded exposures in the bracket's order, and how many bytes were read."""
     images, headers, size = {}, {}, 0
     for uri in bracket.uris:
@@ -36,7 +35,7 @@ def read_exposures(
     return [images[uri] for uri in bracket.uris], size
 
 
-def _read(uri: str, limits: image_io.DecodeLimits) -> bytes:
+def _read(uri: str, limits: DecodeLimits) -> bytes:
     # One byte more than allowed tells "too large" without reading all of it.
     data = files.read_bytes(uri, limit=limits.max_bytes + 1)
     if len(data) > limits.max_bytes:
@@ -45,7 +44,7 @@ def _read(uri: str, limits: image_io.DecodeLimits) -> bytes:
 
 
 def read_reference(
-    bracket: Bracket, size: tuple[int, int], limits: image_io.DecodeLimits, stages: Stages
+    bracket: Bracket, size: tuple[int, int], limits: DecodeLimits, stages: Stages
 ) -> Pixels | None:
     """The reference's pixels; None, with a warning, where there is none of that `size` (H, W) to be had.
 
@@ -72,7 +71,7 @@ def _warn_reference(bracket: Bracket, why: str) -> None:
     count("bad-reference")
 
 
-def decode_named(uri: str, data: bytes, limits: image_io.DecodeLimits) -> image_io.DecodedImage:
+def decode_named(uri: str, data: bytes, limits: DecodeLimits) -> DecodedImage:
     """`image_io.decode`, with the file's URI in the error."""
     with _naming(uri):
         return image_io.decode(data, limits)
@@ -82,7 +81,7 @@ def decode_named(uri: str, data: bytes, limits: image_io.DecodeLimits) -> image_
 def _naming(uri: str) -> Iterator[None]:
     try:
         yield
-    except image_io.ImageError as error:
+    except ImageError as error:
         raise BracketError("decode", error.kind, f"{uri}: {error}") from error
 
 
@@ -96,12 +95,12 @@ def planned_bytes(bracket: Bracket, options: FuseOptions, stages: Stages) -> int
     return frame * (count + (3 if bracket.reference else 2) + merge)
 
 
-def _first_header(uri: str, limits: image_io.DecodeLimits, stages: Stages) -> image_io.ImageHeader:
+def _first_header(uri: str, limits: DecodeLimits, stages: Stages) -> ImageHeader:
     with stages("read"):
         start = files.read_bytes(uri, limit=HEADER_BYTES)
     try:
         return image_io.read_header(start, limits)
-    except image_io.ImageError as error:
+    except ImageError as error:
         if error.kind != "truncated" or len(start) < HEADER_BYTES:
             raise BracketError("decode", error.kind, f"{uri}: {error}") from error
     with stages("read"):  # some TIFF files have their header at the end
@@ -110,7 +109,7 @@ def _first_header(uri: str, limits: image_io.DecodeLimits, stages: Stages) -> im
         return image_io.read_header(data, limits)
 
 
-def check_alike(headers: dict[str, image_io.ImageHeader]) -> None:
+def check_alike(headers: dict[str, ImageHeader]) -> None:
     """Raise unless all exposures have one size."""
     sizes = {uri: f"{header.width}x{header.height}" for uri, header in headers.items()}
     if len(set(sizes.values())) > 1:

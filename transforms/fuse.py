@@ -26,6 +26,8 @@ from lutfuse.transforms.edit import plan_edit
 from lutfuse.transforms.exports import exports_done, write_exports
 from lutfuse.transforms.exposures import planned_bytes, read_exposures, read_reference, same_depth
 from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.exif import carry_exif
+from lutfuse.transforms.images.types import DecodedImage
 from lutfuse.transforms.inflight import MemoryBudget
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.options import FuseOptions
@@ -33,6 +35,7 @@ from lutfuse.transforms.recovery import pack_row, recover_row
 from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import is_fatal
 from lutfuse.transforms.task import Task, prepare
 from lutfuse.transforms.weights import load_predictor
 
@@ -125,9 +128,9 @@ def used_device(device: str) -> str:
     return "cuda" if found and device != "cpu" else "cpu"
 
 
-def _encode(fused: Pixels, middle: image_io.DecodedImage, options: FuseOptions, comment: str) -> bytes:
+def _encode(fused: Pixels, middle: DecodedImage, options: FuseOptions, comment: str) -> bytes:
     height, width = fused.shape[:2]
-    exif = image_io.carry_exif(middle.exif, width, height)
+    exif = carry_exif(middle.exif, width, height)
     return image_io.encode(
         fused,
         format=options.image_format,
@@ -193,7 +196,7 @@ class FuseBrackets(beam.DoFn):
             row = recover_row(task)
             return row if row and exports_done(task) else None
         except OSError as error:
-            if files.is_fatal(error):
+            if is_fatal(error):
                 raise
             return None  # a name too long, an unreadable place: writing will say it of this bracket
 

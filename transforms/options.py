@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from lutfuse.models.contract import DEFAULT_LUT_SIZE
 from lutfuse.models.looks.cube import Cube
 from lutfuse.models.looks.look import Look
-from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.types import DecodeLimits
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "tiff": "tif"}  # of each --format
 
@@ -54,5 +54,5 @@ class FuseOptions:
     device: str = "auto"
     overwrite: bool = False
     weights: str | None = None
-    limits: image_io.DecodeLimits = field(default_factory=image_io.DecodeLimits)
+    limits: DecodeLimits = field(default_factory=DecodeLimits)
     max_inflight_bytes: int = 4096 * 10**6

@@ -4,8 +4,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from lutfuse.transforms.images import io as image_io
-from lutfuse.transforms.storage import files
+from lutfuse.transforms.images.types import ImageError
+from lutfuse.transforms.storage.retries import explain, is_fatal
 
 
 class BracketError(Exception):
@@ -35,10 +35,10 @@ class Stages:
         except BracketError:
             raise
         except Exception as error:
-            if files.is_fatal(error):
+            if is_fatal(error):
                 raise
-            kind = error.kind if isinstance(error, image_io.ImageError) else type(error).__name__
-            raise BracketError(stage, kind, files.explain(error)) from error
+            kind = error.kind if isinstance(error, ImageError) else type(error).__name__
+            raise BracketError(stage, kind, explain(error)) from error
         finally:
             elapsed = (time.perf_counter() - start) * 1e3
             self.msec[f"{stage}_ms"] = self.msec.get(f"{stage}_ms", 0.0) + elapsed

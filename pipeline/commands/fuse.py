@@ -33,7 +33,7 @@ from lutfuse.pipeline.beam_options import check_beam_args
 from lutfuse.pipeline.config import JobConfig
 from lutfuse.pipeline.editing import add_editing_arguments, editing_of
 from lutfuse.pipeline.exit_codes import EXIT_CODES, FAILED
-from lutfuse.transforms.images.io import DecodeLimits
+from lutfuse.transforms.images.types import DecodeLimits
 from lutfuse.transforms.inputs.exif_groups import GAP_S
 from lutfuse.transforms.options import EXTENSIONS, FuseOptions
 

@@ -28,6 +28,7 @@ from lutfuse.transforms.inputs.brackets import Bracket, InputError
 from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import explain
 from lutfuse.transforms.task import Task
 from lutfuse.transforms.weights import load_predictor
 
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
         for uri in write_lut(args):
             print(f"wrote {uri}")
     except (BracketError, OSError) as error:
-        print(f"lutfuse lut: {files.explain(error)}", file=sys.stderr)
+        print(f"lutfuse lut: {explain(error)}", file=sys.stderr)
         return FAILED
     return OK
 
@@ -106,7 +107,7 @@ def find_bracket(source: str, reference: str) -> Bracket:
     except InputError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"--input {source}: cannot be listed ({files.explain(error)})") from None
+        raise UsageError(f"--input {source}: cannot be listed ({explain(error)})") from None
     if len(brackets) != 1:
         names = ", ".join(bracket.group_id for bracket in brackets[:3])
         held = (

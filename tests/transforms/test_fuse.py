@@ -15,6 +15,7 @@ from lutfuse.models.student.predictor import Predictor
 from lutfuse.transforms import fuse
 from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket, scores
 from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.types import DecodeLimits
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.recovery import recover_row
@@ -187,7 +188,7 @@ def test_exposures_of_different_sizes_are_refused(tmp_path, write_bracket, optio
 def test_a_file_over_the_byte_limit_is_refused_unread(bracket, options, predictor):
     import dataclasses
 
-    limited = dataclasses.replace(options, limits=image_io.DecodeLimits(max_bytes=100))
+    limited = dataclasses.replace(options, limits=DecodeLimits(max_bytes=100))
     error = failure(bracket, limited, predictor)
     assert (error.stage, error.error_type) == ("read", "too_large")
 

@@ -13,9 +13,11 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from lutfuse.transforms.images.io import DecodeLimits, ImageError, decode, encode, read_header
+from lutfuse.transforms.images import tiff_blocks
+from lutfuse.transforms.images.io import decode, encode, read_header
 from lutfuse.transforms.images.tags import LONG, SHORT, Ifd, integers_tag, pack_tiff
 from lutfuse.transforms.images.tiff_blocks import pack_strips
+from lutfuse.transforms.images.types import DecodeLimits, ImageError
 
 FORMATS = ("jpeg", "png", "tiff")
 SIZE = (37, 53)  # height, width: odd, and not a multiple of a block
@@ -376,7 +378,7 @@ def test_tiff_of_any_common_packing_decodes(dtype: Any, compression: int, predic
 
 
 def test_lzw_in_many_batches_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lutfuse.transforms.images.tiff_blocks._BATCH_BYTES", 5000)
+    monkeypatch.setattr(tiff_blocks, "BATCH_BYTES", 5000)
     pixels = scene(np.uint16, (301, 257))
     np.testing.assert_array_equal(decode(cv_tiff(pixels, 5, 2)).pixels, pixels)
 
