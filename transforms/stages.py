@@ -1,4 +1,4 @@
-"""The steps of fusing one bracket: how long each took, and which one an error belongs to."""
+"""The stages of fusing a bracket: how long each took, and in which one an error occurred."""
 
 import contextlib
 import time
@@ -9,10 +9,10 @@ from lutfuse.transforms.storage.retries import explain, is_fatal
 
 
 class BracketError(Exception):
-    """One bracket cannot be fused; the job goes on.
+    """One bracket cannot be fused; the job continues.
 
     Attributes:
-      stage: where it happened, a name of `rows.STAGES` or "input".
+      stage: where the error occurred, one of `rows.STAGES` or "input".
       error_type: short category for counting.
     """
 
@@ -22,7 +22,10 @@ class BracketError(Exception):
 
 
 class Stages:
-    """Times the steps of one bracket and gives each error the stage that it happened in."""
+    """Times the stages of one bracket, and turns errors within them into BracketErrors.
+
+    `stages("read")` is a context manager; its time is added to `msec["read_ms"]`. Fatal storage errors pass.
+    """
 
     def __init__(self) -> None:
         self.msec: dict[str, float] = {}

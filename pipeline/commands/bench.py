@@ -11,7 +11,7 @@ from rich.table import Table
 from lutfuse.models.contract import EXPOSURES
 from lutfuse.pipeline.arguments import add_device, add_lut_size, add_scene_size, command_parser, whole_number
 from lutfuse.pipeline.exit_codes import OK
-from lutfuse.transforms.bench import RIVALS, STAGES, bench
+from lutfuse.transforms.bench import BASELINES, STAGES, bench
 
 BRACKETS = (2, 3, 5, 9)  # exposures
 
@@ -58,7 +58,7 @@ def table(result: dict[str, Any]) -> Table:
     shown.add_row("total / codecs", *(f"{bracket['total_to_codecs']:.2f}" for bracket in result["brackets"]))
     rates = (f"{bracket['brackets_per_hour_per_core']:.0f}" for bracket in result["brackets"])
     shown.add_row("brackets/hour/core", *rates)
-    for name in RIVALS:
+    for name in BASELINES:
         ratios = (
             f"{bracket[name]:.0f} ({bracket[name] / bracket['fuse']:.0f}x)" for bracket in result["brackets"]
         )

@@ -277,7 +277,7 @@ def test_threads_of_a_process_share_the_gpu_a_few_at_a_time(monkeypatch, bracket
     with ThreadPoolExecutor(8) as threads:
         rows = list(threads.map(lambda scene: fuse_bracket(scene, options, predictor), scenes))
     assert {row["device"] for row in rows} == {"cuda"}
-    assert max(most) <= fuse.GPU_SLOTS
+    assert max(most) <= fuse.MAX_ON_GPU
 
 
 def test_on_the_cpu_no_thread_waits_for_another(monkeypatch, bracket, options, predictor):
@@ -287,5 +287,5 @@ def test_on_the_cpu_no_thread_waits_for_another(monkeypatch, bracket, options, p
 
         __exit__ = None
 
-    monkeypatch.setattr(fuse, "_GPU_SLOTS", Taken())
+    monkeypatch.setattr(fuse, "GPU_SLOTS", Taken())
     assert fuse_bracket(bracket, replace(options, device="cpu"), predictor)["device"] == "cpu"

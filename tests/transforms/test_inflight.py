@@ -61,8 +61,7 @@ def test_many_threads_stay_within_the_limit_and_all_come_through():
         thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
     assert 60 < gauge.most <= 100
-    assert budget._held == 0
-    assert not budget._queue
+    assert (budget.held, budget.waiting) == (0, 0)
 
 
 def test_a_bracket_over_the_limit_runs_alone():
@@ -70,7 +69,7 @@ def test_a_bracket_over_the_limit_runs_alone():
     small = start(budget, 10, gauge, release)
     until(lambda: gauge.now == 10)
     large = start(budget, 500, gauge)
-    until(lambda: len(budget._queue) == 1)
+    until(lambda: budget.waiting == 1)
     assert gauge.now == 10
     release.set()
     small.join(10)
@@ -83,9 +82,9 @@ def test_a_large_bracket_is_not_passed_by_small_ones_that_came_later():
     first = start(budget, 60, gauge, release)
     until(lambda: gauge.now == 60)
     large = start(budget, 100, gauge)
-    until(lambda: len(budget._queue) == 1)
+    until(lambda: budget.waiting == 1)
     late = start(budget, 10, gauge)
-    until(lambda: len(budget._queue) == 2)
+    until(lambda: budget.waiting == 2)
     release.set()
     for thread in (first, large, late):
         thread.join(10)
@@ -110,7 +109,7 @@ def test_who_gives_up_waiting_lets_the_next_one_in(monkeypatch):
         patch.setattr(budget._changed, "wait_for", interrupted)
         with pytest.raises(KeyboardInterrupt), budget.hold(10):
             pass
-    assert not budget._queue
+    assert budget.waiting == 0
     with budget.hold(100):
         pass
 
