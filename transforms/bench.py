@@ -25,7 +25,7 @@ from lutfuse.transforms.images import io as image_io
 
 STAGES = ("decode", "student", "bake", "fuse", "metrics", "encode")
 BASELINES = ("opencv_mertens", "torch")
-EXPOSURES = (2, 3, 5, 9)
+BRACKET_SIZES = (2, 3, 5, 9)  # exposures per bracket, by default
 EV_RANGE = 4.0  # exposures span -4…+4 EV
 
 

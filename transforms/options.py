@@ -30,7 +30,7 @@ class FuseOptions:
     Attributes:
       output: root of the output tree, a folder or URI.
       image_format: "jpeg", "png" or "tiff".
-      quality: JPEG quality, 1 to 100.
+      quality: of JPEG, within `images.types.JPEG_QUALITY`.
       lut_size: nodes along each axis of the predicted LUT, within `contract.LUT_SIZES`.
       look: edits of every bracket's weight grid and LUT, at its final strength, or None.
       luts: LUTs in place of the predicted ones and of the look's colours, or None.

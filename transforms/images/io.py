@@ -14,6 +14,7 @@ from lutfuse.transforms.images import png as image_png
 from lutfuse.transforms.images import tiff as image_tiff
 from lutfuse.transforms.images.exif import ExposureInfo, exposure_tags
 from lutfuse.transforms.images.types import (
+    JPEG_QUALITY,
     DecodedImage,
     DecodeLimits,
     ImageError,
@@ -141,13 +142,14 @@ def encode(
 ) -> bytes:
     """[H, W, 3] uint8 or uint16 RGB -> a JPEG (8 bit), PNG or TIFF file; deterministic.
 
-    `quality`, 1 to 100, is for JPEG only. `comment` is any text without NUL, at most 32 KiB of UTF-8; it lies
-    in the first 128 KiB of the file, where read_comment() finds it. Raises ValueError for invalid arguments.
+    `quality`, within JPEG_QUALITY, is for JPEG only. `comment` is any text without NUL, at most 32 KiB of
+    UTF-8; it lies in the first 128 KiB of the file, where read_comment() finds it. Raises ValueError for
+    invalid arguments.
     """
     if format not in get_args(ImageFormat):
         raise ValueError(f"format={format!r} must be one of {', '.join(get_args(ImageFormat))}")
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality={quality} must be 1…100; 95 is a good choice")
+    if not JPEG_QUALITY.allow(quality):
+        raise ValueError(f"quality={quality} must be {JPEG_QUALITY}; 95 is a good choice")
     if (
         pixels.ndim != 3
         or pixels.shape[2] != 3

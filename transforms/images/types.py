@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from lutfuse.models.contract import Pixels
+from lutfuse.models.contract import Limits, Pixels
 
 ImageFormat = Literal["jpeg", "png", "tiff"]
 ErrorKind = Literal["empty", "not_an_image", "truncated", "corrupt", "too_large", "unsupported"]
+JPEG_QUALITY = Limits(1, 100)
 MAX_PROFILE_BYTES = 16 << 20  # real ICC profiles are below 4 MiB
 
 

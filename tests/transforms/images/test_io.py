@@ -146,8 +146,8 @@ def test_a_view_that_is_not_contiguous_is_written_as_seen() -> None:
     ("options", "message"),
     [
         ({"format": "webp"}, "format='webp' must be one of jpeg, png, tiff"),
-        ({"format": "jpeg", "quality": 0}, "quality=0 must be 1…100"),
-        ({"format": "jpeg", "quality": 101}, "quality=101 must be 1…100"),
+        ({"format": "jpeg", "quality": 0}, "quality=0 must be 1 to 100"),
+        ({"format": "jpeg", "quality": 101}, "quality=101 must be 1 to 100"),
         ({"format": "png", "comment": "a\0b"}, "NUL"),
         ({"format": "png", "comment": "\ud800"}, "surrogates"),
         ({"format": "png", "comment": "x" * 40_000}, "at most 32768"),
