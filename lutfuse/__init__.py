@@ -1,6 +1,6 @@
-"""Exposure fusion of brackets by the million.
+"""Batch exposure fusion of brackets.
 
-Importing it is quick: torch and Beam are loaded by what uses them.
+The import is fast: torch and Beam are only imported by the modules that use them.
 """
 
 from pkgutil import extend_path
@@ -11,7 +11,7 @@ __path__ = extend_path(__path__, __name__)
 
 
 def __getattr__(name: str) -> str:
-    # importlib.metadata takes longer to import than the rest of this package's first steps.
+    # Imported late: importlib.metadata takes longer to load than the rest of this package.
     if name == "__version__":
         from importlib.metadata import version
 

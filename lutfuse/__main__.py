@@ -1,4 +1,4 @@
-"""`python -m lutfuse` is the command `lutfuse`."""
+"""`python -m lutfuse` runs the command `lutfuse`."""
 
 import sys
 

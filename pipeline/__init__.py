@@ -1,1 +1,1 @@
-"""Command line and graph: turns flags into a Beam pipeline."""
+"""Command line and graph: turns options into a Beam pipeline."""

@@ -1,6 +1,6 @@
-"""What the commands share: the parser, the types of arguments, common options, and the error of wrong usage.
+"""Shared by all commands: the parser, argument types, common options, and the error for wrong usage.
 
-Every refusal names the value, the rule and the remedy, and looks the same in all commands.
+Each error message names the value, the rule and the remedy, and has the same form in all commands.
 """
 
 import argparse
@@ -8,15 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES
+from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES, Limits
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import explain
 from lutfuse.transforms.weights import weights_files
 
-SCENE_SIDES = (16, 32768)  # px, of a synthesised picture
+SCENE_SIDES = Limits(16, 32768)  # px, width and height of a synthesised image
 
 
 class UsageError(ValueError):
-    """Wrong usage: the command ends with exit code 2 and this message."""
+    """Wrong usage: the command prints this message and ends with exit code 2."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,9 +28,9 @@ class _Parser(argparse.ArgumentParser):
 def command_parser(
     name: str, *, description: str, epilog: str | None = None, usage: str | None = None
 ) -> argparse.ArgumentParser:
-    """The parser of `lutfuse NAME`: texts keep their line breaks, options are never abbreviated.
+    """The parser of `lutfuse NAME`; texts keep their line breaks, options cannot be abbreviated.
 
-    Wrong arguments raise UsageError.
+    Parsing raises UsageError for wrong arguments.
     """
     return _Parser(
         prog=f"lutfuse {name}".rstrip(),
@@ -60,10 +61,10 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 
 def positive(text: str) -> float:
-    """An argparse type for a number over zero."""
+    """An argparse type for a finite number above 0."""
     value = _number(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is out of range; give a number over 0")
+        raise argparse.ArgumentTypeError(f"{text} is out of range; give a number above 0")
     return value
 
 
@@ -83,12 +84,13 @@ def _number(text: str) -> float:
 
 
 def lut_size(text: str) -> int:
-    """An argparse type for the size of a LUT, with the reason for its upper end."""
+    """An argparse type for the size of a LUT; the message gives the reason for the upper limit."""
     try:
         return whole_number(*LUT_SIZES)(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            f"{error} (at {LUT_SIZES.high} a LUT has 2.1 million nodes, and OpenColorIO takes no larger one)"
+            f"{error} (a LUT of {LUT_SIZES.high} has {LUT_SIZES.high**3 / 1e6:.1f} million nodes, and "
+            "OpenColorIO reads no larger one)"
         ) from None
 
 
@@ -106,7 +108,7 @@ def existing_file(text: str) -> Path:
     return Path(text)
 
 
-# --- options that several commands have -----------------------------------------------------------------
+# --- options of several commands -----------------------------------------------------------------
 
 
 def add_lut_size(group: argparse._ActionsContainer, flag: str = "--lut-size") -> None:
@@ -142,17 +144,17 @@ def add_weights(group: argparse._ActionsContainer) -> None:
 
 
 def add_device(group: argparse._ActionsContainer, purpose: str) -> None:
-    """--device; `purpose` is the first part of its help."""
+    """--device; its help starts with `purpose`."""
     group.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help=f"{purpose} (default: %(default)s)"
     )
 
 
 def add_scene_size(parser: argparse.ArgumentParser) -> None:
-    """`--width` and `--height` of a synthesised picture, UHD by default."""
+    """`--width` and `--height` of a synthesised image; UHD by default."""
     for side, default in (("width", 3840), ("height", 2160)):
         parser.add_argument(
-            f"--{side}", type=whole_number(*SCENE_SIDES), default=default, help="px (default: %(default)s)"
+            f"--{side}", type=whole_number(*SCENE_SIDES), default=default, help="in px (default: %(default)s)"
         )
 
 
@@ -160,21 +162,21 @@ def add_scene_size(parser: argparse.ArgumentParser) -> None:
 
 
 def absolute(uri: str) -> str:
-    """`uri` as workers can use it, which may run in another folder than the launcher."""
+    """`uri` with local paths made absolute, for workers that run in another folder."""
     return str(Path(uri).absolute()) if files.is_local(uri) else uri.rstrip("/")
 
 
 def check_weights(weights: str | None) -> None:
-    """Look for the file of --weights and its JSON; None are the shipped ones.
+    """Check that the file of --weights and its JSON exist; None stands for the shipped weights.
 
     Raises:
-      UsageError: one of them is missing or cannot be looked for.
+      UsageError: one of them is missing or cannot be read.
     """
     for file in weights_files(weights) if weights else ():
         try:
             why = "is missing" if files.size(file) is None else None
         except OSError as error:
-            why = f"cannot be read ({files.explain(error)})"
+            why = f"cannot be read ({explain(error)})"
         if why:
             raise UsageError(
                 f"--weights {weights}: {file} {why}; name a .safetensors file and keep its JSON beside it"

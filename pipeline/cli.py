@@ -1,6 +1,6 @@
-"""The `lutfuse` command: finds the subcommand, runs it, and words what ends it early.
+"""The `lutfuse` command: runs a subcommand and reports wrong usage and interruption.
 
-A subcommand is a module of `commands/`, imported when it is called: most need libraries that others do not.
+A subcommand is a module of `commands/`. It is imported when it is called, as each needs other libraries.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from lutfuse.models.checked import ConfigError
 from lutfuse.pipeline.arguments import UsageError, command_parser
 from lutfuse.pipeline.exit_codes import EXIT_CODES, INTERRUPTED, WRONG_USAGE
 
-COMMANDS = {  # a module of `commands/` each, and its line in the help
+COMMANDS = {  # module in `commands/`: its line in the help
     "fuse": "fuse brackets into images",
     "lut": "write the LUT of one bracket as a .cube, for grading tools",
     "demo": "write a synthesised bracket with its reference",
@@ -24,26 +24,23 @@ COMMANDS = {  # a module of `commands/` each, and its line in the help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `lutfuse ARGV` and returns its exit code."""
+    """Run `lutfuse ARGV` and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name, *rest = arguments or [""]
     try:
         if name not in COMMANDS:
-            _explain(arguments)
+            _help_or_refuse(arguments)
         return int(importlib.import_module(f"lutfuse.pipeline.commands.{name}").main(rest))
     except (UsageError, ConfigError) as error:
         print(f"{' '.join(['lutfuse', *arguments[: name in COMMANDS]])}: {error}", file=sys.stderr)
         return WRONG_USAGE
     except KeyboardInterrupt:
-        print(
-            f"\nlutfuse {name}: stopped; run the same command again to go on",
-            file=sys.stderr,
-        )
+        print(f"\nlutfuse {name}: interrupted; run the same command again to continue", file=sys.stderr)
         return INTERRUPTED
 
 
-def _explain(arguments: Sequence[str]) -> None:
-    """Answer --help and --version, which exit; refuse everything else."""
+def _help_or_refuse(arguments: Sequence[str]) -> None:
+    """Answer --help and --version, which exit; raise UsageError for everything else."""
     parser = command_parser(
         "",
         description="Fuse exposure brackets into well-exposed images, one or a million.",

@@ -1,4 +1,4 @@
-"""One job, resolved: everything that the command line decides."""
+"""The configuration of one job: everything that the command line specifies."""
 
 from dataclasses import dataclass, field
 
@@ -8,20 +8,20 @@ from lutfuse.transforms.storage import files
 
 @dataclass(frozen=True)
 class JobConfig:
-    """One job, resolved.
+    """The resolved configuration of one job.
 
     Attributes:
       source: folder, glob or manifest; local paths are absolute.
       group_by: "folder" or "exif".
-      exif_gap_s: longest pause within a bracket, in seconds, where EXIF decides.
+      exif_gap_s: longest pause between two shots of a bracket, in seconds, when grouping by EXIF.
       reference: stem of reference images.
-      fuse: what the heavy step needs.
-      job_id: names this job's row files; equal for equal inputs, so that a re-run replaces its own rows
-        and nobody else's.
+      fuse: options of the fusion step.
+      job_id: part of the names of this job's row files; the same for the same input, so that a re-run
+        replaces its own rows and no others.
       dry_run: only show what would be done.
       verbose: show tracebacks and Beam's log.
-      beam_args: options that belong to Beam.
-      hints: resources the heavy step asks of its workers, by Beam's names.
+      beam_args: options that are passed on to Beam.
+      hints: resources that the fusion step needs on its workers, by Beam's names.
     """
 
     source: str
@@ -37,9 +37,9 @@ class JobConfig:
 
     @property
     def manifest_uri(self) -> str:
-        """The resolved list of brackets that the pipeline reads."""
+        """URI of the resolved manifest that the pipeline reads."""
         return files.join(self.fuse.output, "brackets", f"{self.job_id}.jsonl")
 
     def rows_prefix(self, table: str) -> str:
-        """Start of the Parquet file names of `table`, "metrics" or "failures"."""
+        """Prefix of the Parquet files of `table`, "metrics" or "failures"."""
         return files.join(self.fuse.output, table, self.job_id)

@@ -1,6 +1,6 @@
-"""A Dataflow job before it exists: what must be said is checked, and what would be submitted is shown.
+"""Checks a Dataflow job before it is submitted, and shows what would be submitted.
 
-Nothing here talks to Google: a job that cannot start is refused before anything is uploaded.
+Nothing here contacts Google Cloud: a job that cannot start is refused before anything is uploaded.
 """
 
 import re
@@ -21,7 +21,7 @@ from lutfuse.pipeline.config import JobConfig
 from lutfuse.transforms.inputs.manifest import MANIFEST_SUFFIXES
 from lutfuse.transforms.storage import files
 
-# Which machines carry which GPU: https://cloud.google.com/compute/docs/gpus
+# By GPU: prefix of its machine types, and an example. See https://cloud.google.com/compute/docs/gpus
 GPU_MACHINES = {
     "nvidia-l4": ("g2-", "g2-standard-8"),
     "nvidia-tesla-t4": ("n1-", "n1-standard-8"),
@@ -32,28 +32,28 @@ GPU_MACHINES = {
     "nvidia-h100-80gb": ("a3-highgpu-", "a3-highgpu-1g"),
 }
 _PROJECT = r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
-# An image is named by host, path and tag or digest; a bare name would be looked for on Docker Hub.
+# A host, path, and tag or digest; a bare name would be looked up on Docker Hub.
 _IMAGE = re.compile(r"[\w.-]+(:\d+)?/[\w./-]+(:[\w.-]+|@sha256:[0-9a-f]{64})")
 
 
 def is_dataflow(options: PipelineOptions) -> bool:
-    """Whether the job goes to Dataflow."""
+    """Whether the job runs on Dataflow."""
     runner = options.view_as(StandardOptions).runner or ""
     return runner.rpartition(".")[2].lower() in ("dataflow", "dataflowrunner")
 
 
 def is_rehearsal(options: PipelineOptions) -> bool:
-    """Whether Beam's `--dry_run` asks to assemble the job and to submit nothing."""
+    """Whether Beam's `--dry_run` asks to assemble the job without submitting it."""
     return bool(is_dataflow(options) and options.view_as(TestOptions).dry_run)
 
 
 def is_template(options: PipelineOptions) -> bool:
-    """Whether the job is only written down, for a template or by a Flex Template's launcher."""
+    """Whether the job is only written to a file: for a template, or by a Flex Template's launcher."""
     return bool(is_dataflow(options) and options.view_as(GoogleCloudOptions).template_location)
 
 
 def check(config: JobConfig, options: PipelineOptions) -> None:
-    """Refuse a Dataflow job that could not start.
+    """Refuse a Dataflow job that cannot start; no effect for other runners.
 
     Raises:
       UsageError: names the option and the remedy.
@@ -69,11 +69,11 @@ def check(config: JobConfig, options: PipelineOptions) -> None:
 def _check_place(cloud: GoogleCloudOptions) -> None:
     if not re.fullmatch(_PROJECT, cloud.project or ""):
         raise UsageError(
-            f"--project {cloud.project or 'is missing'}: name the Google Cloud project that pays for "
-            "the job, by its ID and not its title"
+            f"--project {cloud.project or 'is missing'}: give the ID (not the name) of the "
+            "Google Cloud project that pays for the job"
         )
     if not cloud.region:
-        raise UsageError("--region is missing: name the region of your bucket, for example us-central1")
+        raise UsageError("--region is missing: give the region of your bucket, for example us-central1")
     buckets = {"--temp_location": cloud.temp_location, "--staging_location": cloud.staging_location}
     if not any(buckets.values()):
         raise UsageError("--temp_location is missing: give a bucket for staged files, gs://BUCKET/tmp")
@@ -85,7 +85,7 @@ def _check_place(cloud: GoogleCloudOptions) -> None:
 def _check_image(image: str | None) -> None:
     if not image:
         raise UsageError(
-            "--sdk_container_image is missing: Beam's own image has no lutfuse; build one with "
+            "--sdk_container_image is missing: Beam's own image lacks lutfuse; build one with "
             "deploy/cloudbuild.yaml and give REGION-docker.pkg.dev/PROJECT/REPOSITORY/lutfuse:TAG"
         )
     if not _IMAGE.fullmatch(image):
@@ -96,16 +96,16 @@ def _check_image(image: str | None) -> None:
 
 
 def _check_uris(config: JobConfig) -> None:
-    is_manifest = config.source.lower().endswith(MANIFEST_SUFFIXES)  # read here, by the launcher
+    is_manifest = config.source.lower().endswith(MANIFEST_SUFFIXES)  # the launcher reads it
     fuse = config.fuse
     given = {"--output": fuse.output, "--weights": fuse.weights}
     given |= {} if is_manifest else {"--input": config.source}
-    if fuse.luts is not None and fuse.luts.cube is None:  # one .cube is read here too
+    if fuse.luts is not None and fuse.luts.cube is None:  # the launcher reads a single .cube
         given["--luts"] = fuse.luts.uri
     for name, uri in given.items():
         if uri and files.is_local(uri):
             raise UsageError(
-                f"{name} {uri}: workers cannot see this machine's files; copy them to a bucket and give gs://…"
+                f"{name} {uri}: workers cannot read local files; copy them to a bucket and give gs://…"
             )
 
 
@@ -114,22 +114,22 @@ def _check_gpu(config: JobConfig, machine_type: str | None) -> None:
     if hint is None:
         if device == "cuda":
             raise UsageError(
-                "--device cuda: no GPU is asked for; add --accelerator nvidia-l4 --machine_type g2-standard-8"
+                "--device cuda: no GPU is requested; add --accelerator nvidia-l4 --machine_type g2-standard-8"
             )
         return
     if device == "cpu":
-        raise UsageError(f"--device cpu: --accelerator {hint} would be paid for and idle; use --device cuda")
+        raise UsageError(f"--device cpu: --accelerator {hint} would stay idle; use --device cuda")
     fields = dict(part.partition(":")[::2] for part in hint.split(";"))
     gpu, machine = fields["type"], fields.get("machine_type") or machine_type
-    prefix, example = GPU_MACHINES.get(gpu, ("", "one that carries it"))
+    prefix, example = GPU_MACHINES.get(gpu, ("", "a machine type that can have it"))
     if not machine:
         raise UsageError(f"--machine_type is missing: {gpu} needs {example}")
     if not machine.startswith(prefix):
-        raise UsageError(f"--machine_type {machine}: cannot carry {gpu}; use {prefix}…, such as {example}")
+        raise UsageError(f"--machine_type {machine}: cannot have {gpu}; use {prefix}…, such as {example}")
 
 
 def submission(result: Any, options: PipelineOptions) -> dict[str, Any]:
-    """What Dataflow would be sent, as plain JSON values, from the result of a rehearsal."""
+    """What would be submitted to Dataflow, as plain JSON values; `result` is that of a dry run."""
     cloud, worker = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
     pipeline = result.job.proto_pipeline
     return {
@@ -165,5 +165,5 @@ def _environment(name: str, pipeline: Any) -> dict[str, Any]:
 
 
 def _hints(encoded: Mapping[str, bytes]) -> dict[str, str]:
-    # "beam:resources:min_ram_bytes:v1" is shown as min_ram_bytes.
+    # "beam:resources:min_ram_bytes:v1" becomes "min_ram_bytes".
     return {urn.split(":")[2]: value.decode() for urn, value in sorted(encoded.items())}

@@ -1,4 +1,4 @@
-"""Options of editable mode: looks, and LUTs that are exported, edited and given back."""
+"""Options for looks, and for LUTs that are exported, edited and given back."""
 
 import argparse
 import logging
@@ -11,17 +11,21 @@ from lutfuse.models.looks.look import Look
 from lutfuse.pipeline.arguments import UsageError, absolute, fraction
 from lutfuse.transforms.options import GivenLuts
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import explain
 
-WIDELY_READ = 65  # nodes an axis; fewer tools take more
+WIDELY_SUPPORTED = 65  # nodes along each axis; many grading tools read no larger LUTs
 
 _log = logging.getLogger("lutfuse")
 
 
-def warn_of_size(flag: str, size: int) -> None:
-    """Say that a LUT of that size may be refused where it is going."""
-    if size > WIDELY_READ:
+def warn_if_large(flag: str, size: int) -> None:
+    """Warn if grading tools may refuse a LUT of that size."""
+    if size > WIDELY_SUPPORTED:
         _log.warning(
-            "%s %d: many grading tools refuse LUTs of more than %d nodes an axis", flag, size, WIDELY_READ
+            "%s %d: many grading tools refuse LUTs of more than %d nodes per axis",
+            flag,
+            size,
+            WIDELY_SUPPORTED,
         )
 
 
@@ -30,38 +34,38 @@ def add_look_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--look",
         metavar="FILE",
-        help=f"look to put on every picture: a .json look, a .cube LUT, or one of {', '.join(PRESETS)}",
+        help=f"look to apply to every image: a .json look, a .cube LUT, or one of {', '.join(PRESETS)}",
     )
     group.add_argument(
-        "--strength", type=fraction, metavar="S", help="how far the look is applied, 0 to 1 (default: 1)"
+        "--strength", type=fraction, metavar="S", help="strength of the look, 0 to 1 (default: 1)"
     )
 
 
 def add_editing_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `lutfuse fuse` that edit, or hand out what can be edited elsewhere."""
+    """The options of `lutfuse fuse` that apply edits, or export what can be edited elsewhere."""
     group = parser.add_argument_group("editing")
     add_look_arguments(group)
     group.add_argument(
         "--luts",
         metavar="PATH",
         help="LUTs in place of the predicted ones: a folder with a GROUP_ID.cube for every bracket, or one "
-        ".cube for all; of a look only balance and detail are applied then, for its colours are in the LUT",
+        ".cube for all; only balance and detail of a look are applied then, as its colours are in the LUT",
     )
     group.add_argument(
         "--export-luts",
         action="store_true",
-        help="write the LUT of each bracket, with the look, to luts/GROUP_ID.cube; one that was edited is "
-        "kept, unless --overwrite is given",
+        help="write the LUT of each bracket, with the look, to luts/GROUP_ID.cube; an edited one is kept "
+        "unless --overwrite is given",
     )
     group.add_argument(
         "--export-merge",
         action="store_true",
-        help="write the merged image that each LUT acts on to merge/GROUP_ID.tif, 16 bit",
+        help="write the merged image that each LUT acts on to merge/GROUP_ID.tif (16 bit)",
     )
 
 
-def editing_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Fields of `FuseOptions`, checked against each other.
+def editing_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of `FuseOptions` for looks and LUTs, checked against each other.
 
     Raises:
       UsageError: a file cannot be used, or options contradict each other.
@@ -70,7 +74,7 @@ def editing_of(args: argparse.Namespace) -> dict[str, Any]:
     if args.luts is not None:
         _check_with_luts(args, look)
     if args.export_luts:
-        warn_of_size("--lut-size", args.lut_size)
+        warn_if_large("--lut-size", args.lut_size)
     return {
         "look": look,
         "luts": None if args.luts is None else read_luts(args.luts),
@@ -82,10 +86,10 @@ def editing_of(args: argparse.Namespace) -> dict[str, Any]:
 def _check_with_luts(args: argparse.Namespace, look: Look | None) -> None:
     if args.export_luts:
         raise UsageError(
-            f"--export-luts: with --luts {args.luts} no LUT is predicted, so none is exported; leave one out"
+            f"--export-luts: with --luts {args.luts} there is no predicted LUT to export; leave one out"
         )
     if look is not None and look.changes_colours():
-        # Not refused: a job that exported with the look is repeated with both, and skips what is unedited.
+        # Not an error: a job that exported with the look can be re-run with both, to skip unedited brackets.
         _log.warning(
             "--look %s: its colours are not applied, only balance and detail; --luts %s takes their place",
             args.look,
@@ -98,7 +102,7 @@ def read_look(args: argparse.Namespace) -> Look | None:
     if args.look is None:
         if args.strength is not None:
             raise UsageError(
-                f"--strength {args.strength:g}: acts on a look and there is none; add --look or leave it out"
+                f"--strength {args.strength:g}: needs a look; add --look or leave --strength out"
             )
         return None
     try:
@@ -112,7 +116,11 @@ def read_look(args: argparse.Namespace) -> Look | None:
 
 
 def read_luts(path: str) -> GivenLuts:
-    """What --luts names: a folder, taken as it is, or one `.cube`, read now."""
+    """The LUTs of --luts: a folder, which is only named, or one `.cube`, which is read.
+
+    Raises:
+      UsageError: there are no LUTs, or the `.cube` cannot be read.
+    """
     uri = absolute(path)
     local = Path(uri) if files.is_local(uri) else None
     if local.is_file() if local else uri.lower().endswith(".cube"):
@@ -133,4 +141,4 @@ def _read(flag: str, path: str) -> bytes:
     try:
         return files.read_bytes(absolute(path), limit=MAX_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{flag} {path}: cannot be read ({files.explain(error)})") from None
+        raise UsageError(f"{flag} {path}: cannot be read ({explain(error)})") from None

@@ -1,4 +1,4 @@
-"""The whole job on one screen: brackets in, fused images to storage, rows to two tables."""
+"""The pipeline graph: brackets in, fused images to storage, rows to two tables."""
 
 from collections.abc import Mapping
 
@@ -22,28 +22,28 @@ def build(
     progress_file: str | None = None,
     hints: Mapping[str, str] | None = None,
 ) -> None:
-    """Applies the job to `root`.
+    """Apply the job's transforms to `root`.
 
     Args:
-      root: a pipeline, or a test's.
-      manifest: URI of the resolved brackets, one JSON object a line.
-      options: of the heavy step.
+      root: the pipeline, or its beginning.
+      manifest: URI of the resolved brackets, one JSON object per line.
+      options: of the fusion step.
       metrics: prefix of the Parquet files of fused brackets.
       failures: prefix of the Parquet files of failed brackets.
-      shards: Parquet files a table; fixed, so that their number does not follow the number of bundles.
+      shards: Parquet files per table; given, or their number would depend on the number of bundles.
       progress_file: local file that workers append to, or None.
-      hints: resources that the heavy step asks of its workers, by Beam's names; the other steps run anywhere.
+      hints: resources that the fusion step needs on its workers, by Beam's names; other steps run anywhere.
     """
     fuse = beam.ParDo(FuseBrackets(options, progress_file))
-    fuse.with_resource_hints(**hints or {})  # of this step itself; the return value is the same object
+    fuse.with_resource_hints(**hints or {})  # changes `fuse` itself
     outcome = (
         root
-        # Not looked for while the graph is built: the launcher has just written it, a rehearsal never does.
+        # Not validated while the graph is built: the launcher has just written it, a rehearsal never does.
         | "ReadBrackets" >> beam.io.ReadFromText(manifest, validate=False)
         | "ParseBrackets" >> beam.Map(from_json)
-        # Spreads neighbours over all workers; elements are URIs, so it costs next to nothing.
+        # Distributes neighbours over all workers; elements are URIs, so this is cheap.
         | "Reshuffle" >> beam.Reshuffle()
-        # One step from bytes to bytes: pixels never travel between workers.
+        # A single step from files to files: pixels never travel between workers.
         | "FuseBrackets" >> fuse.with_outputs(FAILURES, main="metrics")
     )
     _ = outcome.metrics | "WriteMetrics" >> WriteRows(metrics, METRICS_SCHEMA, shards)

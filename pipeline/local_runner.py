@@ -1,4 +1,4 @@
-"""Beam's in-process runner, told what its worker processes need to know."""
+"""Beam's local runner, with the pipeline options passed to its worker processes."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 
 def local_runner(options: PipelineOptions) -> FnApiRunner:
-    """The runner that DirectRunner ends with, after it has looked for another one on the network.
+    """The runner that DirectRunner falls back to, without its search for another one on the network.
 
-    Worker processes get `options` too: without them a worker knows neither endpoint nor keys of `s3://`.
+    Worker processes get `options`, too; otherwise they lack the endpoint and the keys of `s3://`.
     """
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
@@ -20,7 +20,7 @@ def local_runner(options: PipelineOptions) -> FnApiRunner:
 
 
 class WorkerLostError(RuntimeError):
-    """A worker process ended before its work did."""
+    """A worker process ended before its work was done."""
 
 
 class _LocalRunner(FnApiRunner):

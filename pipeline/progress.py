@@ -1,4 +1,4 @@
-"""What a person sees: a progress bar while the job runs, and a short table when it is done."""
+"""Terminal output of a job: a progress bar while it runs, and summary tables at its end."""
 
 import contextlib
 import math
@@ -6,7 +6,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,12 +16,12 @@ from lutfuse.transforms.counters import tally
 from lutfuse.transforms.rows import TIMINGS, Account
 
 POLL_S = 0.25
-LOG_EVERY_S = 30.0  # where there is no terminal, a line now and then
+LOG_EVERY_S = 30.0  # between two progress lines where there is no terminal
 
 
 @contextlib.contextmanager
-def shown(total: int, console: Console) -> Iterator[str]:
-    """Shows a bar of `total` brackets while the block runs; yields the file that workers report to."""
+def progress_bar(total: int, console: Console) -> Iterator[str]:
+    """Show a bar of `total` brackets while the block runs; yields the file that workers append to."""
     with tempfile.TemporaryDirectory(prefix="lutfuse-") as folder:
         path = Path(folder) / "progress"
         path.touch()
@@ -50,34 +49,35 @@ def _watch(path: str, total: int, console: Console, done: threading.Event) -> No
         bar.add_task("", total=total, rate="", left="", failed="")
         since_line = 0.0
         while not done.wait(POLL_S):
-            counts = tally(path)
-            elapsed = bar.tasks[0].elapsed or 0.0
-            fields = describe(counts, total, elapsed)
-            _show(bar, counts, fields)
+            line = _update(bar, path)
             since_line += POLL_S
             if not terminal and since_line >= LOG_EVERY_S:
                 since_line = 0.0
-                console.print(f"{sum(counts.values())}/{total} brackets " + " ".join(fields.values()))
-        counts = tally(path)
-        fields = describe(counts, total, bar.tasks[0].elapsed or 0.0)
-        _show(bar, counts, fields | {"left": ""})
+                console.print(line)
+        _update(bar, path)
+        bar.update(bar.task_ids[0], left="")
 
 
-def _show(bar: Progress, counts: dict[str, int], fields: dict[str, Any]) -> None:
-    bar.update(bar.task_ids[0], completed=sum(counts.values()), **fields)
+def _update(bar: Progress, path: str) -> str:
+    """Brings the bar up to date; returns the same as one line of text."""
+    counts, task = tally(path), bar.tasks[0]
+    done, total = sum(counts.values()), round(task.total or 0)
+    fields = bar_fields(counts, total, task.elapsed or 0.0)
+    bar.update(task.id, completed=done, rate=fields["rate"], left=fields["left"], failed=fields["failed"])
+    return f"{done}/{total} brackets " + " ".join(fields.values())
 
 
-def describe(counts: dict[str, int], total: int, elapsed_s: float) -> dict[str, str]:
-    """Rate, time left and failures in words.
+def bar_fields(counts: dict[str, int], total: int, elapsed_s: float) -> dict[str, str]:
+    """Texts of the bar: rate, time left and failures; empty where there is nothing to say.
 
-    Brackets that an earlier run finished pass in no time, so they count neither for rate nor for time left.
+    Brackets that an earlier run finished take no time, so they count neither for the rate nor the time left.
     """
     done = sum(counts.values())
-    worked = done - counts["skipped"]
-    rate = worked / elapsed_s if elapsed_s > 0 else 0.0
+    worked_on = done - counts["skipped"]
+    rate = worked_on / elapsed_s if elapsed_s > 0 else 0.0
     left = (total - done) / rate if rate else math.inf
     return {
-        "rate": f"{rate * 60:.1f}/min" if worked else "",
+        "rate": f"{rate * 60:.1f}/min" if worked_on else "",
         "left": f"{_clock(left)} left" if rate and left else "",
         "failed": f"  {counts['failed']} failed" if counts["failed"] else "",
     }
@@ -90,7 +90,7 @@ def _clock(seconds: float) -> str:
 
 
 def summary(account: Account) -> list[Table]:
-    """Tables for the end of a job: counts, scores and median times; the first failures."""
+    """Tables for the end of a job: counts, median scores and times, and the first failures."""
     tables = [_overview(account)]
     if account.failed:
         tables.append(_failures(account))
@@ -124,7 +124,7 @@ def _overview(account: Account) -> Table:
 def _failures(account: Account) -> Table:
     table = Table("failed bracket", "stage", "why", box=None, pad_edge=False)
     for row in account.first_failures:
-        # Text, not str: rich would read square brackets in a file name as markup.
+        # As Text: rich reads square brackets in a str as markup.
         table.add_row(Text(row["group_id"]), row["stage"], Text(row["message"]))
     if account.failed > len(account.first_failures):
         table.add_row(f"… and {account.failed - len(account.first_failures)} more", "", "")

@@ -1,4 +1,4 @@
-"""`run.json`: what a job was asked, what it found, and how it stands."""
+"""`run.json`: configuration, input counts and status of a job."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -13,14 +13,14 @@ from lutfuse.transforms.storage import files
 
 @dataclass
 class Found:
-    """What the input holds."""
+    """Counts of what the input contains."""
 
     brackets: int = 0
     exposures: int = 0
     unusable: int = 0
 
     def add(self, bracket: Bracket) -> Bracket:
-        """Count `bracket` and hand it on."""
+        """Count `bracket` and return it."""
         self.brackets += 1
         self.exposures += len(bracket.uris)
         self.unusable += bracket.problem is not None
@@ -45,7 +45,7 @@ def write_run(
     counts: dict[str, int] | None = None,
     model: str | None = None,
 ) -> None:
-    """Writes `run.json`: the resolved configuration, the model's name and hash, and how the job stands."""
+    """Write `run.json`; `counts` are brackets by outcome, and `model` the identifier of the model."""
     document = {
         "status": status,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

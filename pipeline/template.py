@@ -1,7 +1,7 @@
-"""`lutfuse fuse` as a Flex Template: options as template parameters, and parameters as a command line.
+"""`lutfuse fuse` as a Flex Template: options to template parameters, and parameters to a command line.
 
-Template parameters have names without dashes and always a value, so `--dry-run` is `dry_run=true`.
-`python -m lutfuse.pipeline.template` prints the metadata that describes them to the Dataflow console.
+Template parameters have names without dashes and always a value: `--dry-run` is `dry_run=true`.
+`python -m lutfuse.pipeline.template` prints the metadata that describes them for the Dataflow console.
 """
 
 import argparse
@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from lutfuse.models.contract import EXPOSURES
 from lutfuse.pipeline.commands.fuse import add_fuse_arguments
 
-DESCRIPTION = "Fuses exposure brackets of 2 to 9 images into one well-exposed image each, on CPUs or GPUs."
+DESCRIPTION = (
+    f"Fuses exposure brackets of {EXPOSURES} images into one well-exposed image each, on CPUs or GPUs."
+)
 _WHOLE, _NUMBER = "^[0-9]+$", r"^[0-9]*\.?[0-9]+$"
-# What the console checks before it starts anything; `lutfuse fuse` itself judges the rest.
+# What the console checks before it starts a job; `lutfuse fuse` checks the rest.
 PATTERNS = {
     "input": "^.+$",
     "output": "^(gs|s3)://[^*?]+$",
@@ -30,14 +33,14 @@ PATTERNS = {
 
 
 def fuse_actions() -> list[argparse.Action]:
-    """Every option of `lutfuse fuse`."""
+    """All options of `lutfuse fuse`."""
     parser = argparse.ArgumentParser(prog="lutfuse fuse", add_help=False)
     add_fuse_arguments(parser)
     return parser._actions
 
 
 def metadata() -> dict[str, Any]:
-    """The template's description, as `gcloud dataflow flex-template build --metadata-file` reads it."""
+    """The template's metadata, as `gcloud dataflow flex-template build --metadata-file` reads it."""
     return {
         "name": "lutfuse",
         "description": DESCRIPTION,
@@ -74,7 +77,7 @@ def _help(action: argparse.Action) -> str:
 
 
 def command_line(parameters: Iterable[str]) -> Iterator[str]:
-    """Arguments of `lutfuse fuse` from the launcher's `--name=value`; those of Beam pass as they are."""
+    """Arguments of `lutfuse fuse` from the launcher's `--name=value`; options of Beam pass unchanged."""
     actions = {action.dest: action for action in fuse_actions()}
     for argument in parameters:
         name, equals, value = argument.removeprefix("--").partition("=")
@@ -84,7 +87,7 @@ def command_line(parameters: Iterable[str]) -> Iterator[str]:
         elif action.nargs == 0:
             if value.lower() == "true":
                 yield action.option_strings[-1]
-        elif value:  # a parameter left empty in the console is not given
+        elif value:  # a parameter left empty in the console counts as not given
             yield f"{action.option_strings[-1]}={value}"
 
 

@@ -1,4 +1,4 @@
-"""What every test may need: where real brackets are, and what to do where there is no GPU."""
+"""Shared by all tests: synthetic brackets, rows of a job, and what is skipped on this machine."""
 
 import os
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 DATA = Path(os.environ.get("LUTFUSE_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -65,6 +66,17 @@ def frames() -> Callable[..., list[np.ndarray]]:
 
 
 @pytest.fixture
+def rows() -> Callable[[Path, str], list[dict[str, Any]]]:
+    """Reads all rows of a job on disk: (output, "metrics" or "failures")."""
+
+    def read(output: Path, table: str) -> list[dict[str, Any]]:
+        paths = sorted((output / table).glob("*.parquet"))
+        return [row for path in paths for row in pq.read_table(path).to_pylist()]
+
+    return read
+
+
+@pytest.fixture
 def write_bracket() -> Callable[..., list[str]]:
     """Writes exposures (and a reference) into a folder: (folder, count, format, …) to their paths."""
     from lutfuse.transforms.images import io as image_io
@@ -74,12 +86,12 @@ def write_bracket() -> Callable[..., list[str]]:
     ) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         formats = {"jpg": "jpeg", "png": "png", "tif": "tiff"}
-        pictures = synthetic_frames(count, **scene)
+        images = synthetic_frames(count, **scene)
         names = [f"{i}.{suffix}" for i in range(count)]
         if reference:
-            pictures.append(pictures[count // 2])
+            images.append(images[count // 2])
             names.append("reference.png")
-        for name, pixels in zip(names, pictures, strict=True):
+        for name, pixels in zip(names, images, strict=True):
             form = formats[name.rpartition(".")[2]]
             (folder / name).write_bytes(image_io.encode(pixels, format=form, quality=97))
         return [str(folder / name) for name in names]

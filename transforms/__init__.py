@@ -1,1 +1,1 @@
-"""Beam transforms: pure functions first, then the DoFns that call and count."""
+"""Beam transforms: plain functions that do the work, and thin DoFns that call and count them."""

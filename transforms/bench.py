@@ -1,8 +1,8 @@
-"""How fast this machine fuses, stage by stage, beside what people use today.
+"""`lutfuse bench`: time of each stage on this machine, next to other ways to fuse.
 
-The pictures are synthesised, the codecs real, and each figure is the median of repeated runs in one process
-on one thread, interleaved so that a busy machine slows all of them alike. On the CPU it is CPU time, which a
-busy machine distorts least and on a quiet one is what the clock shows; on a GPU it is the clock's.
+Images are synthesised and encoded by the real codecs. Each figure is the median of repeated runs on one
+thread, interleaved so that other load on the machine slows all stages alike. On the CPU it is CPU time, which
+other load distorts least; on a GPU it is wall-clock time.
 """
 
 import platform
@@ -25,14 +25,15 @@ from lutfuse.transforms.fuse import scores, used_device
 from lutfuse.transforms.images import io as image_io
 
 STAGES = ("decode", "student", "bake", "fuse", "metrics", "encode")
-RIVALS = ("opencv_mertens", "torch")
+BASELINES = ("opencv_mertens", "torch")
+BRACKET_SIZES = (2, 3, 5, 9)  # exposures per bracket, by default
 EV_RANGE = 4.0  # exposures span -4…+4 EV
 
 
 def median_msec(
     jobs: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float] = time.process_time
 ) -> dict[str, float]:
-    """Median time of each job in msec, the jobs taking turns; a first round does not count."""
+    """Median time of each job in msec. The jobs take turns; a first round to warm up is not counted."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(repeats + 1):
         for name, job in jobs.items():
@@ -45,7 +46,7 @@ def median_msec(
 def bench_bracket(
     radiance: np.ndarray, count: int, *, predictor: Predictor, lut_size: int, device: str, repeats: int
 ) -> dict[str, Any]:
-    """Times of one bracket of `count` exposures of `radiance` [H, W, 3] float32, in msec."""
+    """Times in msec of a bracket of `count` exposures, rendered from `radiance` [H, W, 3] float32."""
     evs = np.linspace(-EV_RANGE, EV_RANGE, count)
     rng = np.random.default_rng(count)
     files = [image_io.encode(photograph(radiance, float(ev), rng), format="jpeg") for ev in evs]
@@ -62,13 +63,13 @@ def bench_bracket(
         "metrics": lambda: scores(frames, fused, None),
         "encode": lambda: image_io.encode(fused, format="jpeg"),
     }
-    rivals: dict[str, Callable[[], object]] = {
+    baselines: dict[str, Callable[[], object]] = {
         "opencv_mertens": lambda: opencv_mertens(frames),
         "torch": lambda: fuse_twin(ordered, grid, lut, dtype=torch.float32),
     }
-    # One round of the rivals: they take seconds, and are ahead or behind by factors.
+    # One round is enough for the baselines: they take seconds and differ by factors.
     clock = time.perf_counter if used_device(device) == "cuda" else time.process_time
-    times = median_msec(jobs, repeats, clock) | median_msec(rivals, 1, clock)
+    times = median_msec(jobs, repeats, clock) | median_msec(baselines, 1, clock)
     total = sum(times[stage] for stage in STAGES)
     codecs = times["decode"] + times["encode"]
     return times | {"exposures": count, "total": total, "total_to_codecs": total / codecs}
@@ -77,7 +78,7 @@ def bench_bracket(
 def bench(
     *, width: int, height: int, exposures: Sequence[int], lut_size: int, device: str, repeats: int
 ) -> Any:
-    """All figures of this machine as plain JSON values: times in msec, rates in brackets an hour and core."""
+    """All figures as plain JSON values: times in msec, rates in brackets per hour and core."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     predictor = Predictor.load()

@@ -1,4 +1,4 @@
-"""What is done to the pixels of one bracket: order of the exposures, weight grid and LUT, edits included."""
+"""The edit of one bracket: order of its exposures, fusion weights and LUT, with the look applied."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,25 +11,25 @@ from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import Stages
 
 if TYPE_CHECKING:
-    # torch stays out of the process that submits the job; workers import it in `setup`.
+    # The process that submits the job must not import torch; workers do so in `setup`.
     from lutfuse.models.student.predictor import Predictor
 
 
 @dataclass(frozen=True)
 class Edit:
-    """All that is done to the pixels of one bracket; the first axis of `grid` follows `order`."""
+    """Everything that turns the frames of a bracket into the fused image."""
 
-    order: tuple[int, ...]  # dark → bright indices into the exposures
-    grid: F32  # [K, D, Gh, Gw], fusion weights
-    lut: F32  # [N, N, N, 3] (b, g, r, channel)
+    order: tuple[int, ...]  # indices of the frames from dark to bright
+    grid: F32  # [K, D, Gh, Gw] fusion weights, frames in `order`
+    lut: F32  # [N, N, N, 3], axes (b, g, r, channel)
 
     @property
     def middle(self) -> int:
-        """Index of the exposure whose profile and EXIF speak for the bracket."""
+        """Index of the exposure whose ICC profile and EXIF the fused image gets."""
         return self.order[len(self.order) // 2]
 
     def sorted(self, frames: list[Pixels]) -> list[Pixels]:
-        """The exposures dark → bright, as the kernel takes them."""
+        """`frames` from dark to bright, as the kernel takes them."""
         return [frames[i] for i in self.order]
 
 
@@ -40,9 +40,9 @@ def plan_edit(
     stages: Stages,
     given: Cube | None = None,
 ) -> Edit:
-    """What the model and the look make of a bracket.
+    """The model's prediction for `frames` (of one depth), with the look applied.
 
-    A given LUT replaces both the predicted one and the colours of the look.
+    A given LUT replaces the predicted one and the colours of the look.
     """
     look = options.look
     with stages("student"):

@@ -1,8 +1,8 @@
-"""What people edit: a bracket's LUT as a `.cube`, and the merged image that it acts on.
+"""Exports for editing: a bracket's LUT as a `.cube`, and the merged image that the LUT acts on.
 
-Both say inside what they are, the `.cube` in its header, the image in its comment, so a re-run tells an
-export that is still good from one of other settings. The `.cube` also carries a digest of its nodes: one that
-people have edited is never replaced, unless everything is (`--overwrite`).
+Both contain a key of their settings, the `.cube` in its header and the image in its comment, so that a re-run
+recognises exports that are up to date. The `.cube` also contains a digest of its nodes: an edited one is only
+replaced with `--overwrite`.
 """
 
 import logging
@@ -14,8 +14,10 @@ from lutfuse.models.looks.cube import MAX_TEXT, Cube, CubeError, read_cube, writ
 from lutfuse.models.looks.look import Look
 from lutfuse.transforms.counters import NAMESPACE, count
 from lutfuse.transforms.edit import Edit
-from lutfuse.transforms.exposures import deepened
+from lutfuse.transforms.exposures import as_16_bit
 from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.exif import carry_exif
+from lutfuse.transforms.images.types import DecodedImage
 from lutfuse.transforms.luts import lut_uri
 from lutfuse.transforms.recovery import ROW_PREFIX_BYTES
 from lutfuse.transforms.rows import printable
@@ -24,7 +26,7 @@ from lutfuse.transforms.storage import files
 from lutfuse.transforms.task import LUT_MARK, Task, lut_mark
 
 ACTS_ON = "Acts on the merged image of its bracket (see --export-merge), not on camera frames."
-_HEADER_BYTES = 4096  # title and comments of an exported .cube end well before
+_HEADER_BYTES = 4096  # more than the title and comments of an exported .cube take
 _IDENTITY = np.indices((2, 2, 2), np.float32)[::-1].transpose(1, 2, 3, 0).copy()
 
 _log = logging.getLogger(NAMESPACE)
@@ -35,12 +37,12 @@ def _lut_uri(task: Task) -> str:
 
 
 def merge_uri(task: Task) -> str:
-    """Where `--export-merge` writes the merged image."""
+    """URI of the merged image."""
     return files.join(task.options.output, "merge", f"{task.bracket.group_id}.tif")
 
 
 def exports_done(task: Task) -> bool:
-    """Whether every export that was asked for is there and still good."""
+    """Whether every export that the options ask for exists and is up to date."""
     options = task.options
     if options.export_luts and not _lut_done(_lut_uri(task), task.lut_key):
         return False
@@ -51,8 +53,11 @@ def exports_done(task: Task) -> bool:
     return True
 
 
-def write_exports(task: Task, edit: Edit, images: list[image_io.DecodedImage], stages: Stages) -> None:
-    """Writes what was asked for; the fused image comes after it, so that a finished bracket has them all."""
+def write_exports(task: Task, edit: Edit, images: list[DecodedImage], stages: Stages) -> None:
+    """Write the exports that the options ask for; `images` are the decoded exposures.
+
+    To be called before the fused image is written, so that a finished bracket has all its exports.
+    """
     options = task.options
     if options.export_luts:
         with stages("encode"):
@@ -69,19 +74,19 @@ def write_exports(task: Task, edit: Edit, images: list[image_io.DecodedImage], s
 
 
 def merge(frames: list[Pixels], edit: Edit, *, device: str) -> Pixels:
-    """m of eq. 2, what the LUT acts on: [H, W, 3] uint16, each level within one half of the exact value.
+    """The merged image m of eq. 2, on which the LUT acts: [H, W, 3] uint16, rounded to the nearest level.
 
-    The kernel merges in float32 and rounds after the LUT; frames of 16 bit and an identity leave that alone.
+    The kernel merges in float32 and rounds after the LUT, so 16-bit frames and an identity LUT give m.
     """
     from lutfuse.models.fusion.kernel import fuse
 
-    return fuse([deepened(frame) for frame in edit.sorted(frames)], edit.grid, _IDENTITY, device=device)
+    return fuse([as_16_bit(frame) for frame in edit.sorted(frames)], edit.grid, _IDENTITY, device=device)
 
 
-def merge_tiff(merged: Pixels, like: image_io.DecodedImage, comment: str | None = None) -> bytes:
-    """The merged image as a 16-bit TIFF with the profile and EXIF of an exposure."""
+def merge_tiff(merged: Pixels, like: DecodedImage, comment: str | None = None) -> bytes:
+    """The merged image as a 16-bit TIFF with the ICC profile and EXIF of the exposure `like`."""
     height, width = merged.shape[:2]
-    exif = image_io.carry_exif(like.exif, width, height)
+    exif = carry_exif(like.exif, width, height)
     return image_io.encode(merged, format="tiff", icc=like.icc, exif=exif, comment=comment)
 
 
@@ -90,7 +95,7 @@ def _merge_comment(task: Task) -> str:
 
 
 def cube_text(lut: F32, task: Task, title: str | None = None) -> bytes:
-    """A `.cube` of `lut` [N, N, N, 3] that says what it acts on, and its bracket, model and look.
+    """`lut` [N, N, N, 3] as a `.cube`; its header names what it acts on, and the bracket, model and look.
 
     Raises:
       CubeError: `title` does not fit into the header.
@@ -100,7 +105,7 @@ def cube_text(lut: F32, task: Task, title: str | None = None) -> bytes:
     facts = [
         f"bracket: {bracket.group_id} ({len(bracket.uris)} exposures: {names})",
         f"model: {task.model_id}",
-        f"look: {_described(task.options.look)}",
+        f"look: {_describe_look(task.options.look)}",
     ]
     mark = f"{LUT_MARK} {task.lut_key} {Cube(lut).digest}"
     default = _header_line(bracket.group_id).replace('"', "'")
@@ -109,7 +114,7 @@ def cube_text(lut: F32, task: Task, title: str | None = None) -> bytes:
     ).encode()
 
 
-def _described(look: Look | None) -> str:
+def _describe_look(look: Look | None) -> str:
     if look is None:
         return "none"
     inside = "; its balance and detail are in the merged image" if look.balance or look.detail else ""
@@ -117,15 +122,16 @@ def _described(look: Look | None) -> str:
 
 
 def _header_line(text: str) -> str:
-    """`text` as one printable line, cut to what a `.cube` may hold."""
+    """`text` as one printable line, truncated to what a `.cube` may hold."""
     line = "".join(c if c.isprintable() else "?" for c in printable(text)).encode()
     return line.decode() if len(line) <= MAX_TEXT else line[: MAX_TEXT - 3].decode(errors="ignore") + "…"
 
 
 def _lut_done(uri: str, key: str) -> bool:
+    """Whether the `.cube` at `uri` is up to date, or edited and thus to be kept."""
     if files.size(uri) is None:
         return False
-    # The key comes before the table: megabytes are read only where it is another one.
+    # The key comes before the table, so that megabytes are read only if it differs.
     head = files.read_bytes(uri, limit=_HEADER_BYTES).decode(errors="replace")
     return f"{LUT_MARK} {key} " in head or _is_edited(uri)
 
@@ -139,7 +145,7 @@ def _write_lut(uri: str, text: bytes, *, overwrite: bool) -> None:
 
 
 def _is_edited(uri: str) -> bool:
-    """Whether a `.cube` is not, or no longer, what an export wrote."""
+    """Whether the `.cube` at `uri` differs from what an export wrote."""
     try:
         cube = read_cube(files.read_bytes(uri), name=uri)
     except CubeError:

@@ -1,8 +1,7 @@
-"""The heavy step: one bracket in, one fused image in storage and one small row out.
+"""The fusion step: one bracket in, one fused image in storage and one row out.
 
-`fuse_bracket` does the work and is plain Python; `FuseBrackets` calls it for each element and counts.
-A runner may retry a bundle: the same bracket gives the same bytes under the same name, so a second
-attempt replaces the first with itself.
+`fuse_bracket` does the work in plain Python; `FuseBrackets` calls it for each element and counts. A runner
+may retry a bundle: the same bracket gives the same bytes under the same name, so a retry changes nothing.
 """
 
 import contextlib
@@ -26,6 +25,8 @@ from lutfuse.transforms.edit import plan_edit
 from lutfuse.transforms.exports import exports_done, write_exports
 from lutfuse.transforms.exposures import planned_bytes, read_exposures, read_reference, same_depth
 from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.exif import carry_exif
+from lutfuse.transforms.images.types import DecodedImage
 from lutfuse.transforms.inflight import MemoryBudget
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.options import FuseOptions
@@ -33,30 +34,31 @@ from lutfuse.transforms.recovery import pack_row, recover_row
 from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row, failure_row, printable
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import is_fatal
 from lutfuse.transforms.task import Task, prepare
 from lutfuse.transforms.weights import load_predictor
 
 if TYPE_CHECKING:
-    # torch stays out of the process that submits the job; workers import it in `setup`.
+    # The process that submits the job must not import torch; workers do so in `setup`.
     from lutfuse.models.student.predictor import Predictor
 
 FAILURES = "failures"
 MIME = {"jpeg": "image/jpeg", "png": "image/png", "tiff": "image/tiff"}
-# Scores are taken on copies halved to at most this many px a side (480x270 for UHD): at full size they would
-# cost more than everything else together. PSNR is taken at full size.
+# px; SSIM and MEF-SSIM are measured on copies halved until no side is longer (480x270 for UHD): at full size
+# they would take longer than all other stages together. PSNR is measured at full size.
 PROXY_SIDE = 512
-# Brackets of this process on the GPU at a time, each on a stream of its own: one is copied while another is
-# computed, and threads that wait hold no memory there.
-GPU_SLOTS = 2
-_GPU_SLOTS = threading.BoundedSemaphore(GPU_SLOTS)
+# Brackets that a process fuses on the GPU at a time, each on its own stream: one is copied while the other is
+# computed. Threads that wait hold no GPU memory.
+MAX_ON_GPU = 2
+GPU_SLOTS = threading.BoundedSemaphore(MAX_ON_GPU)
 
 
 def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor") -> Row:
-    """Fuses one bracket and writes the image.
+    """Fuse one bracket and write the image.
 
     Args:
       bracket: what to fuse.
-      options: how, and where to.
+      options: how to fuse, and where to write.
       predictor: the model, shared by all brackets of a process.
 
     Returns:
@@ -64,25 +66,25 @@ def fuse_bracket(bracket: Bracket, options: FuseOptions, predictor: "Predictor")
 
     Raises:
       BracketError: this bracket cannot be fused; the message says why.
-      OSError: the storage is down or full, which is no fault of the bracket.
+      OSError: the storage is down or full, which fails the job.
     """
     stages = Stages()
     return fuse_task(prepare(bracket, options, predictor.model_id, stages), predictor, stages)
 
 
 def fuse_task(task: Task, predictor: "Predictor", stages: Stages) -> Row:
-    """The same for a task of this predictor's model; `stages` has timed its preparation."""
+    """`fuse_bracket` for a prepared task; `stages` holds the times of its preparation."""
     start = time.perf_counter() - sum(stages.msec.values()) / 1e3
     bracket, options = task.bracket, task.options
     images, bytes_in = read_exposures(bracket, options.limits, stages)
     frames = same_depth([image.pixels for image in images])
     edit = plan_edit(frames, options, predictor, stages, task.given)
     device = used_device(options.device)
-    with stages("fuse"), _GPU_SLOTS if device == "cuda" else contextlib.nullcontext():
+    with stages("fuse"), GPU_SLOTS if device == "cuda" else contextlib.nullcontext():
         fused = fuse(edit.sorted(frames), edit.grid, edit.lut, device=device)
     reference = read_reference(bracket, fused.shape[:2], options.limits, stages)
     with stages("metrics"):
-        row = _describe(task, fused)
+        row = _basic_columns(task, fused)
         row |= {"lut_size": len(edit.lut), "bytes_in": bytes_in, "device": device}
         row |= scores(frames, fused, reference)
     with stages("encode"):
@@ -96,7 +98,7 @@ def fuse_task(task: Task, predictor: "Predictor", stages: Stages) -> Row:
     return check_row(row, METRICS_SCHEMA)
 
 
-def _describe(task: Task, fused: Pixels) -> Row:
+def _basic_columns(task: Task, fused: Pixels) -> Row:
     bracket, options = task.bracket, task.options
     height, width = fused.shape[:2]
     return {
@@ -114,10 +116,10 @@ def _describe(task: Task, fused: Pixels) -> Row:
 
 
 def used_device(device: str) -> str:
-    """ "cpu" or "cuda": what `device` (which may be "auto") means on this machine.
+    """Resolve "auto", "cpu" or "cuda" to the device of this machine, "cpu" or "cuda".
 
     Raises:
-      RuntimeError: "cuda" was asked for and there is none.
+      RuntimeError: `device` is "cuda" and there is no CUDA device.
     """
     found = cuda_device_count() > 0
     if device == "cuda" and not found:
@@ -125,9 +127,9 @@ def used_device(device: str) -> str:
     return "cuda" if found and device != "cpu" else "cpu"
 
 
-def _encode(fused: Pixels, middle: image_io.DecodedImage, options: FuseOptions, comment: str) -> bytes:
+def _encode(fused: Pixels, middle: DecodedImage, options: FuseOptions, comment: str) -> bytes:
     height, width = fused.shape[:2]
-    exif = image_io.carry_exif(middle.exif, width, height)
+    exif = carry_exif(middle.exif, width, height)
     return image_io.encode(
         fused,
         format=options.image_format,
@@ -139,18 +141,21 @@ def _encode(fused: Pixels, middle: image_io.DecodedImage, options: FuseOptions, 
 
 
 def scores(frames: list[Pixels], fused: Pixels, reference: Pixels | None) -> Row:
-    """The quality columns of a row; None where a score is not defined (no reference, tiny image)."""
+    """The quality columns of a row; None where a score is not defined (no reference, tiny image).
+
+    All images are [H, W, 3] of one size; `frames`, `fused` and `reference` are each uint8 or uint16.
+    """
     small = [proxy(image, PROXY_SIDE) for image in (*frames, fused)]
     low, high = clipped_shares(fused)
     row: Row = {"psnr_db": None, "ssim": None, "clipped_low": low, "clipped_high": high}
-    row["mef_ssim"] = _defined(mef_ssim, small[:-1], small[-1])
+    row["mef_ssim"] = _score_or_none(mef_ssim, small[:-1], small[-1])
     if reference is not None:
-        row["psnr_db"] = _defined(psnr, fused, reference)
-        row["ssim"] = _defined(ssim, small[-1], proxy(reference, PROXY_SIDE))
+        row["psnr_db"] = _score_or_none(psnr, fused, reference)
+        row["ssim"] = _score_or_none(ssim, small[-1], proxy(reference, PROXY_SIDE))
     return row
 
 
-def _defined(score: Callable[..., float], *images: object) -> float | None:
+def _score_or_none(score: Callable[..., float], *images: object) -> float | None:
     try:
         return score(*images)
     except ValueError:
@@ -165,15 +170,15 @@ class FuseBrackets(beam.DoFn):
         self._shared, self._shared_budget = Shared(), Shared()
 
     def setup(self) -> None:
-        """Loads the model once per process, however many threads the runner has."""
-        cv2.setNumThreads(1)  # the runner has a worker for every core; threads below it would only fight
-        used_device(self.options.device)  # fails the job at once, not every bracket
+        """Load the model once per process, however many threads the runner has."""
+        cv2.setNumThreads(1)  # the runner has a worker per core; more threads would compete for them
+        used_device(self.options.device)  # fails the job at once instead of every bracket
         self._predictor = self._shared.acquire(lambda: load_predictor(self.options.weights))
         self._budget = self._shared_budget.acquire(lambda: MemoryBudget(self.options.max_inflight_bytes))
 
-    # Any: Beam would take a union with TaggedOutput for the type of the main output.
+    # Any: Beam would take a union with TaggedOutput as the type of the main output.
     def process(self, bracket: Bracket) -> Iterator[Any]:
-        """One bracket to exactly one row."""
+        """Turn one bracket into exactly one row."""
         stages = Stages()
         try:
             task = prepare(bracket, self.options, self._predictor.model_id, stages)
@@ -193,9 +198,9 @@ class FuseBrackets(beam.DoFn):
             row = recover_row(task)
             return row if row and exports_done(task) else None
         except OSError as error:
-            if files.is_fatal(error):
+            if is_fatal(error):
                 raise
-            return None  # a name too long, an unreadable place: writing will say it of this bracket
+            return None  # such as a name that is too long: writing reports the error for this bracket
 
     def _fuse(self, task: Task, stages: Stages) -> Row:
         size = planned_bytes(task.bracket, self.options, Stages())

@@ -1,4 +1,4 @@
-"""How much memory the threads of a worker may take for pixels at a time."""
+"""Limits the memory that the threads of a worker hold for pixels at a time."""
 
 import contextlib
 import threading
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 
 class MemoryBudget:
-    """A number of bytes that threads share, first come first served.
+    """A memory budget in bytes that threads share, first come, first served.
 
-    Whoever does not fit waits; who is larger than all of it waits until nobody holds any and runs alone. In
-    order of arrival, so that a large one is not passed for ever by small ones. A thread holds one share at a
-    time (never one within another), so nobody waits for a share that waits itself.
+    A request that does not fit waits; one larger than the whole limit waits until nothing is held. Requests
+    are served in order, so that small ones cannot starve a large one. A thread must hold one share at a time:
+    nested requests could deadlock.
     """
 
     def __init__(self, limit: int) -> None:
@@ -22,9 +22,19 @@ class MemoryBudget:
         self._queue: deque[object] = deque()
         self._changed = threading.Condition()
 
+    @property
+    def held(self) -> int:
+        """Bytes that are held now."""
+        return self._held
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait."""
+        return len(self._queue)
+
     @contextlib.contextmanager
     def hold(self, size: int) -> Iterator[None]:
-        """Waits until `size` bytes are free and holds them while the block runs."""
+        """Wait until `size` bytes are free, and hold them while the block runs."""
         self._enter(size)
         try:
             yield
@@ -42,7 +52,7 @@ class MemoryBudget:
                 self._held += size
             finally:
                 self._queue.remove(ticket)
-                self._changed.notify_all()  # the next in line may fit as well
+                self._changed.notify_all()  # the next request may fit, too
 
     def _fits(self, size: int) -> bool:
         return self._held == 0 or self._held + size <= self.limit

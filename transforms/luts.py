@@ -1,4 +1,4 @@
-"""LUTs that people bring: a bracket's own edited `.cube`, or one for all, in place of the predicted LUT."""
+"""LUTs given by `--luts` in place of the predicted ones: a `.cube` per bracket, or one for all."""
 
 from lutfuse.models.looks.cube import MAX_BYTES, Cube, CubeError, read_cube
 from lutfuse.transforms.inputs.brackets import Bracket
@@ -8,15 +8,15 @@ from lutfuse.transforms.storage import files
 
 
 def lut_uri(folder: str, group_id: str) -> str:
-    """Where the LUT of `group_id` is in a folder of LUTs."""
+    """URI of the LUT of `group_id` in a folder of LUTs."""
     return files.join(folder, f"{group_id}.cube")
 
 
 def read_given(bracket: Bracket, options: FuseOptions, stages: Stages) -> Cube | None:
-    """The LUT that takes the place of the predicted one; None where the prediction is wanted.
+    """The LUT to apply in place of the predicted one; None if no LUTs are given.
 
     Raises:
-      BracketError: this bracket has none, or its file is no LUT.
+      BracketError: there is no LUT for this bracket, or its file is not valid.
     """
     if options.luts is None:
         return None

@@ -1,13 +1,13 @@
-"""What the heavy step needs to know, resolved from flags or given by a program."""
+"""Options of the fusion step."""
 
 from dataclasses import dataclass, field
 
 from lutfuse.models.contract import DEFAULT_LUT_SIZE
 from lutfuse.models.looks.cube import Cube
 from lutfuse.models.looks.look import Look
-from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.types import DecodeLimits
 
-EXTENSIONS = {"jpeg": "jpg", "png": "png", "tiff": "tif"}  # of each --format
+EXTENSIONS = {"jpeg": "jpg", "png": "png", "tiff": "tif"}  # file extension of each format
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class GivenLuts:
     """LUTs that take the place of the predicted ones.
 
     Attributes:
-      uri: a folder with one `<group_id>.cube` a bracket, or one `.cube`.
-      cube: the LUT of all brackets, where `uri` is one `.cube`.
+      uri: of a folder with a `<group_id>.cube` per bracket, or of one `.cube`.
+      cube: the LUT for all brackets if `uri` is one `.cube`, else None.
     """
 
     uri: str
@@ -25,22 +25,22 @@ class GivenLuts:
 
 @dataclass(frozen=True)
 class FuseOptions:
-    """What the heavy step needs to know. Small and picklable.
+    """Options of the fusion step. Small and picklable.
 
     Attributes:
       output: root of the output tree, a folder or URI.
       image_format: "jpeg", "png" or "tiff".
-      quality: JPEG quality, 1..100.
-      lut_size: nodes along each axis of the baked LUT, 2..129.
+      quality: of JPEG, within `images.types.JPEG_QUALITY`.
+      lut_size: nodes along each axis of the predicted LUT, within `contract.LUT_SIZES`.
       look: edits of every bracket's weight grid and LUT, at its final strength, or None.
       luts: LUTs in place of the predicted ones and of the look's colours, or None.
       export_luts: also write each bracket's LUT as a `.cube`.
       export_merge: also write the merged image that the LUT acts on.
       device: "auto", "cpu" or "cuda".
       overwrite: fuse again what an earlier run finished.
-      weights: model weights, or None for the shipped ones.
-      limits: largest image that is decoded.
-      max_inflight_bytes: of decoded pixels that the threads of a worker process hold at a time.
+      weights: path or URI of the model's weights, or None for the shipped ones.
+      limits: of input images.
+      max_inflight_bytes: of decoded pixels that the threads of a worker process may hold at a time.
     """
 
     output: str
@@ -54,5 +54,5 @@ class FuseOptions:
     device: str = "auto"
     overwrite: bool = False
     weights: str | None = None
-    limits: image_io.DecodeLimits = field(default_factory=image_io.DecodeLimits)
+    limits: DecodeLimits = field(default_factory=DecodeLimits)
     max_inflight_bytes: int = 4096 * 10**6

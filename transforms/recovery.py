@@ -1,4 +1,4 @@
-"""The row inside a fused image, from which a later run knows that the bracket is finished."""
+"""The row stored in a fused image, from which a later run recovers a finished bracket."""
 
 import json
 
@@ -7,20 +7,24 @@ from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, Row, check_row
 from lutfuse.transforms.storage import files
 from lutfuse.transforms.task import Task
 
-# Columns that may differ between two runs that give the same picture.
+# Columns that may differ between runs that give the same image.
 CIRCUMSTANCES = {*TIMINGS, "output_uri", "bytes_out", "device", "worker"}
-# First bytes of a finished image that are sure to hold its row.
+# The row is within this many bytes from the start of a fused image.
 ROW_PREFIX_BYTES = 1 << 17
 
 
 def pack_row(row: Row, task: Task) -> str:
-    """What a fused image carries of its row: all that is the same wherever and whenever it is fused."""
+    """The comment of a fused image: the columns of its row that are the same in every run."""
     kept = {k: v for k, v in row.items() if k not in CIRCUMSTANCES}
     return json.dumps({"lutfuse": 1, "config": task.config, "row": kept}, sort_keys=True)
 
 
 def recover_row(task: Task) -> Row | None:
-    """The row of an image that an earlier run finished for the same task, or None."""
+    """The row of the image that an earlier run wrote for the same task, or None.
+
+    Raises:
+      OSError: the storage failed.
+    """
     try:
         start, size = files.read_start(task.output_uri, ROW_PREFIX_BYTES)
         packed = image_io.read_comment(start)
@@ -33,4 +37,4 @@ def recover_row(task: Task) -> Row | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None  # a foreign or damaged file: fuse again and replace it
+        return None  # not written by lutfuse, or damaged: fused again and replaced

@@ -1,6 +1,6 @@
-"""The two tables a job leaves: one row per fused bracket, one per failed bracket.
+"""The two tables that a job writes: one row per fused bracket, one per failed bracket.
 
-`WriteToParquet` fills missing columns with nulls and drops unknown ones in silence, so rows are checked
+Beam's Parquet writer silently fills missing columns with nulls and drops unknown ones, so rows are checked
 against the schema first.
 """
 
@@ -20,17 +20,17 @@ from lutfuse.transforms.storage.on_disk import Column
 
 Row = dict[str, Any]
 
-ROWS_PER_GROUP = 10_000  # of a Parquet file: some MB, and enough groups for the shards to become alike
+ROWS_PER_GROUP = 10_000  # in a row group of a Parquet file: some MB
 
 STAGES = ("read", "decode", "student", "bake", "fuse", "metrics", "encode", "write")
 TIMINGS = (*(f"{stage}_ms" for stage in STAGES), "total_ms")
-NUMBERS = ("psnr_db", "ssim", "mef_ssim", *TIMINGS)  # columns that a job's end shows the medians of
+NUMBERS = ("psnr_db", "ssim", "mef_ssim", *TIMINGS)  # columns whose medians the summary shows
 FAILURES_SHOWN = 10
-# Columns that `account` reads: a million rows have 300 MB of URIs.
+# Columns that `account` needs; the others of a million rows are 300 MB of URIs.
 METRICS_ACCOUNTED, FAILURES_ACCOUNTED = ["model", *NUMBERS], ["group_id", "stage", "message"]
 
-# Nullable: psnr_db and ssim without a reference, scores of images smaller than their window, and the
-# timings, device and worker of a bracket that an earlier run fused.
+# Nullable: psnr_db and ssim without a reference, scores of images smaller than their window, and timings,
+# device and worker of a bracket that an earlier run fused.
 METRICS_SCHEMA = pa.schema(
     [
         pa.field("group_id", pa.string(), nullable=False),
@@ -68,15 +68,20 @@ FAILURES_SCHEMA = pa.schema(
 )
 
 
-class _Column(NamedTuple):
+class _ColumnCheck(NamedTuple):
     name: str
     kind: pa.DataType
     nullable: bool
-    is_plain: Callable[[Any], bool]  # true only of values that surely fit
+    is_plain: Callable[[Any], bool]  # true only of values that fit for certain
 
 
 def check_row(row: Row, schema: pa.Schema) -> Row:
-    """`row` itself if it has exactly the columns and types of `schema`; raises ValueError or TypeError."""
+    """Return `row` if it has exactly the columns and types of `schema`.
+
+    Raises:
+      ValueError: a column is missing, unknown, or null where it must not be.
+      TypeError: a value is of the wrong type.
+    """
     names, columns = _checks(schema)
     if row.keys() != names:
         missing, extra = sorted(names - row.keys()), sorted(row.keys() - names)
@@ -91,20 +96,20 @@ def check_row(row: Row, schema: pa.Schema) -> Row:
     return row
 
 
-_known: dict[int, tuple[pa.Schema, set[str], list[_Column]]] = {}
+_checks_by_schema: dict[int, tuple[pa.Schema, set[str], list[_ColumnCheck]]] = {}
 
 
-def _checks(schema: pa.Schema) -> tuple[set[str], list[_Column]]:
-    # Arrow takes longer to hash a schema than to check a row, so it is known by its address, which stays its
-    # own for as long as it is kept here.
-    if id(schema) not in _known:
-        columns = [_Column(field.name, field.type, field.nullable, _plain(field.type)) for field in schema]
-        _known[id(schema)] = (schema, set(schema.names), columns)
-    return _known[id(schema)][1:]
+def _checks(schema: pa.Schema) -> tuple[set[str], list[_ColumnCheck]]:
+    # Keyed by id, as Arrow takes longer to hash a schema than to check a row. The dictionary keeps the schema
+    # alive, so no other can get its id.
+    if id(schema) not in _checks_by_schema:
+        columns = [_ColumnCheck(f.name, f.type, f.nullable, _plain(f.type)) for f in schema]
+        _checks_by_schema[id(schema)] = (schema, set(schema.names), columns)
+    return _checks_by_schema[id(schema)][1:]
 
 
 def _plain(kind: pa.DataType) -> Callable[[Any], bool]:
-    """A quick test for the values that rows are made of; Arrow itself judges all others, at 2 usec each."""
+    """A fast test for the usual values; all others are checked by Arrow, which takes 2 usec each."""
     if pa.types.is_list(kind):
         return lambda value: type(value) is list and all(type(v) is str and v.isascii() for v in value)
     if pa.types.is_string(kind):
@@ -116,17 +121,17 @@ def _plain(kind: pa.DataType) -> Callable[[Any], bool]:
 
 def _fits(value: object, kind: pa.DataType) -> bool:
     if isinstance(value, str) and pa.types.is_list(kind):
-        return False  # Arrow would take text for a list of its letters.
+        return False  # Arrow would convert it to a list of characters.
     try:
         scalar = pa.scalar(value, kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError):
         return False
-    # Arrow would make an int32 of 0.5 in silence, and it would be 0.
+    # Arrow silently truncates 0.5 to an integer.
     return not pa.types.is_integer(kind) or bool(scalar.as_py() == value)
 
 
 def failure_row(group_id: str, uris: Iterable[str], stage: str, error_type: str, message: str) -> Row:
-    """A row of the failures table; text that is no valid Unicode is escaped, not lost."""
+    """A row of the failures table; text that is not valid Unicode is escaped."""
     texts = {"group_id": group_id, "stage": stage, "error_type": error_type, "message": message}
     row: Row = {name: printable(text) for name, text in texts.items()}
     row["input_uris"] = [printable(uri) for uri in uris]
@@ -134,20 +139,20 @@ def failure_row(group_id: str, uris: Iterable[str], stage: str, error_type: str,
 
 
 def printable(text: str) -> str:
-    """`text` with lone surrogates (file names that are not UTF-8) escaped, so that Parquet can hold it."""
+    """`text` with lone surrogates (of file names that are not UTF-8) escaped, for Parquet."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class WriteRows(beam.PTransform):  # type: ignore[type-arg]
-    """Writes checked rows as `PREFIX-00000-of-0000N.parquet`; the files appear when all rows are in."""
+    """Checks rows and writes them as `PREFIX-00000-of-0000N.parquet`, once all rows are there."""
 
     def __init__(self, prefix: str, schema: pa.Schema, shards: int) -> None:
         super().__init__()
         self.prefix, self.schema, self.shards = prefix, schema, shards
 
     def expand(self, rows: PCollection[Row]) -> PCollection[str]:
-        # WriteToParquet would make a row group of every bundle's rows, and slow bundles have few: the footers
-        # of a million rows would be larger than the rows. So the rows of a shard are brought together first.
+        # WriteToParquet makes a row group of each bundle, and bundles are small: with a million rows, the
+        # footers would be larger than the rows. So the rows of a shard are grouped first.
         tables = (
             rows
             | "Check" >> beam.Map(check_row, self.schema)
@@ -162,12 +167,12 @@ class WriteRows(beam.PTransform):  # type: ignore[type-arg]
 
 
 def spread(row: Row, names: list[str], shards: int) -> tuple[int, tuple[Any, ...]]:
-    """A shard by chance, and the row's values without their names, which would be half of its size."""
+    """(random shard, values of the row); the column names would be half of the element's size."""
     return random.randrange(shards), tuple(row[name] for name in names)  # noqa: S311
 
 
 def to_tables(shard: tuple[int, Iterable[tuple[Any, ...]]], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of a shard as tables of `ROWS_PER_GROUP`, the last one smaller."""
+    """The rows of a shard as tables of `ROWS_PER_GROUP` rows; the last may have fewer."""
     remaining = iter(shard[1])
     while chunk := list(itertools.islice(remaining, ROWS_PER_GROUP)):
         columns = zip(*chunk, strict=True)
@@ -177,8 +182,8 @@ def to_tables(shard: tuple[int, Iterable[tuple[Any, ...]]], schema: pa.Schema) -
 
 
 def shards(prefix: str) -> list[str]:
-    """The Parquet files that `WriteRows(prefix, …)` left."""
-    # Filtered here, not by a glob: an output folder may hold wildcard characters.
+    """URIs of the Parquet files that `WriteRows(prefix, …)` wrote."""
+    # Not by a glob: a folder name may contain wildcard characters.
     folder = files.parent(prefix)
     return [
         uri
@@ -188,7 +193,7 @@ def shards(prefix: str) -> list[str]:
 
 
 def read_rows(prefix: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """All rows below `prefix`, some thousands at a time, or only some columns of them."""
+    """The rows that `WriteRows(prefix, …)` wrote, in batches; all columns, or only `columns`."""
     for uri in shards(prefix):
         with files.opened(uri) as file:
             yield from pq.ParquetFile(file).iter_batches(ROWS_PER_GROUP, columns=columns)
@@ -196,15 +201,15 @@ def read_rows(prefix: str, columns: list[str] | None = None) -> Iterator[pa.Reco
 
 @dataclass
 class Account:
-    """What the two tables of a job hold, in the memory of a few rows.
+    """Summary of the two tables of a job; takes little memory, however many rows there are.
 
     Attributes:
-      fused: rows of the metrics table.
-      recovered: those of them that an earlier run had fused.
-      models: that fused them.
+      fused: number of rows in the metrics table.
+      recovered: how many of these an earlier run fused.
+      models: identifiers of the models that fused them.
       numbers: the columns of NUMBERS.
-      failed: rows of the failures table.
-      first_failures: some of these.
+      failed: number of rows in the failures table.
+      first_failures: the first FAILURES_SHOWN of these.
     """
 
     fused: int = 0
@@ -216,7 +221,7 @@ class Account:
 
 
 def account(metrics: Iterable[pa.RecordBatch], failures: Iterable[pa.RecordBatch]) -> Account:
-    """Counts and medians of both tables; of their columns, those ACCOUNTED will do."""
+    """Counts and medians of both tables; only METRICS_ACCOUNTED and FAILURES_ACCOUNTED are read."""
     found = Account()
     for batch in metrics:
         found.fused += batch.num_rows

@@ -1,18 +1,18 @@
-"""The steps of fusing one bracket: how long each took, and which one an error belongs to."""
+"""The stages of fusing a bracket: how long each took, and in which one an error occurred."""
 
 import contextlib
 import time
 from collections.abc import Iterator
 
-from lutfuse.transforms.images import io as image_io
-from lutfuse.transforms.storage import files
+from lutfuse.transforms.images.types import ImageError
+from lutfuse.transforms.storage.retries import explain, is_fatal
 
 
 class BracketError(Exception):
-    """One bracket cannot be fused; the job goes on.
+    """One bracket cannot be fused; the job continues.
 
     Attributes:
-      stage: where it happened, a name of `rows.STAGES` or "input".
+      stage: where the error occurred, one of `rows.STAGES` or "input".
       error_type: short category for counting.
     """
 
@@ -22,7 +22,10 @@ class BracketError(Exception):
 
 
 class Stages:
-    """Times the steps of one bracket and gives each error the stage that it happened in."""
+    """Times the stages of one bracket, and turns errors within them into BracketErrors.
+
+    `stages("read")` is a context manager; its time is added to `msec["read_ms"]`. Fatal storage errors pass.
+    """
 
     def __init__(self) -> None:
         self.msec: dict[str, float] = {}
@@ -35,10 +38,10 @@ class Stages:
         except BracketError:
             raise
         except Exception as error:
-            if files.is_fatal(error):
+            if is_fatal(error):
                 raise
-            kind = error.kind if isinstance(error, image_io.ImageError) else type(error).__name__
-            raise BracketError(stage, kind, files.explain(error)) from error
+            kind = error.kind if isinstance(error, ImageError) else type(error).__name__
+            raise BracketError(stage, kind, explain(error)) from error
         finally:
             elapsed = (time.perf_counter() - start) * 1e3
             self.msec[f"{stage}_ms"] = self.msec.get(f"{stage}_ms", 0.0) + elapsed

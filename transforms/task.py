@@ -1,4 +1,4 @@
-"""A bracket with all that decides its picture, worked out once for recovery and fusing alike."""
+"""A bracket with everything that its fused image depends on, for recovery and fusion alike."""
 
 import hashlib
 import json
@@ -12,19 +12,19 @@ from lutfuse.transforms.options import EXTENSIONS, FuseOptions
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
 
-# Starts the comment of an exported .cube that says which LUT it is, and whether it was edited since.
+# Starts the comment of an exported .cube with its key and the digest of its nodes.
 LUT_MARK = "lutfuse key and nodes:"
 
 
 @dataclass(frozen=True)
 class Task:
-    """A bracket and all that decides its picture.
+    """A bracket and everything that its fused image depends on.
 
     Attributes:
       bracket: what to fuse.
-      options: how, and where to.
-      model_id: of the student.
-      given: the LUT in place of the predicted one, or None.
+      options: how to fuse, and where to write.
+      model_id: of the student network.
+      given: the LUT to apply in place of the predicted one, or None.
     """
 
     bracket: Bracket
@@ -34,7 +34,7 @@ class Task:
 
     @property
     def output_uri(self) -> str:
-        """Where the fused image goes; it follows from the task alone."""
+        """URI of the fused image."""
         name = f"{self.bracket.group_id}.{EXTENSIONS[self.options.image_format]}"
         return files.join(self.options.output, "fused", name)
 
@@ -45,11 +45,11 @@ class Task:
 
     @cached_property
     def config(self) -> str:
-        """Digest of all that decides the fused pixels and scores: options, model, inputs, a given LUT.
+        """Digest of everything that the fused image and its scores depend on.
 
-        A given LUT that is the bracket's own, exported and never edited, counts as the prediction that it is.
+        The bracket's own LUT, exported and given back unedited, has the digest of the prediction that it is.
         """
-        decisive = {
+        inputs = {
             "format": self.options.image_format,
             "quality": self.options.quality,
             "lut_size": self.lut_size,
@@ -59,17 +59,17 @@ class Task:
             "reference": self.bracket.reference,
         }
         if self.given is not None and lut_mark(self.given) != (self.lut_key, self.given.digest):
-            decisive["lut"] = self.given.digest
-        return _digest(decisive)
+            inputs["lut"] = self.given.digest
+        return _digest(inputs)
 
     @property
     def lut_key(self) -> str:
-        """Digest of all that decides the predicted LUT."""
+        """Digest of everything that the predicted LUT depends on."""
         return _digest(["lut", self.lut_size, self._look, self.model_id, self.bracket.uris])
 
     @property
     def merge_key(self) -> str:
-        """Digest of all that decides the merged image."""
+        """Digest of everything that the merged image depends on."""
         return _digest(["merge", self._look, self.model_id, self.bracket.uris])
 
     @property
@@ -78,10 +78,10 @@ class Task:
 
 
 def prepare(bracket: Bracket, options: FuseOptions, model_id: str, stages: Stages) -> Task:
-    """The task of a bracket, its given LUT read.
+    """The task of a bracket, with its given LUT read.
 
     Raises:
-      BracketError: the bracket is unusable, or the LUT it is to be given is missing or damaged.
+      BracketError: the bracket has a problem, or its LUT is missing or damaged.
     """
     if bracket.problem:
         raise BracketError("input", "invalid_bracket", bracket.problem)
@@ -89,10 +89,10 @@ def prepare(bracket: Bracket, options: FuseOptions, model_id: str, stages: Stage
 
 
 def lut_mark(cube: Cube) -> tuple[str, str] | None:
-    """Key and digest of the nodes that an exported `.cube` carries; None for a `.cube` from elsewhere."""
+    """(key, digest of the nodes) from the comments of an exported `.cube`; None for any other `.cube`."""
     marks = [comment.split() for comment in cube.comments if comment.startswith(LUT_MARK)]
     return (marks[0][-2], marks[0][-1]) if marks and len(marks[0]) == len(LUT_MARK.split()) + 2 else None
 
 
-def _digest(decisive: object) -> str:
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(inputs: object) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]

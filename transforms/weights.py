@@ -1,4 +1,4 @@
-"""The model's weights, wherever they are: shipped, in a local file, or in a bucket."""
+"""Loads the model's weights: shipped, from a local file, or from a bucket."""
 
 import tempfile
 from pathlib import Path
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 from lutfuse.transforms.storage import files
 
 if TYPE_CHECKING:
-    # torch stays out of the process that submits the job.
+    # The process that submits the job must not import torch.
     from lutfuse.models.student.predictor import Predictor
 
 
 def weights_files(weights: str) -> tuple[str, str]:
-    """The tensors and the JSON that belongs beside them."""
+    """(weights file, the JSON beside it), as paths or URIs."""
     folder, name = files.parent(weights), files.basename(weights)
     card = f"{name.rpartition('.')[0] or name}.json"
     return weights, files.join(folder, card) if folder else card
 
 
 def load_predictor(weights: str | None) -> "Predictor":
-    """The model of a `.safetensors` path or URI and the JSON beside it; None takes the shipped one.
+    """The model of a `.safetensors` path or URI and the JSON beside it; the shipped one for None.
 
     Raises:
-      ValueError: the files do not belong together, or hold no such model.
-      OSError: an object cannot be read.
+      ValueError: the files do not match, or are not weights of this network.
+      OSError: a file cannot be read.
     """
     from lutfuse.models.student.predictor import Predictor
 
@@ -35,5 +35,5 @@ def load_predictor(weights: str | None) -> "Predictor":
         try:
             return Predictor.load(Path(folder, files.basename(weights)))
         except ValueError as error:
-            # Of use are the names that people know.
+            # Name the URI that the user gave, not the temporary copy.
             raise ValueError(str(error).replace(folder, files.parent(weights))) from None

@@ -1,4 +1,4 @@
-"""`lutfuse demo`: the synthesised bracket as files, for a first run without photos of one's own."""
+"""`lutfuse demo`: writes a synthesised bracket, for a first run without photos."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from lutfuse.transforms.storage import files
 
 
 def write_bracket(folder: str, *, width: int, height: int, seed: int) -> list[str]:
-    """Writes a synthesised bracket of three exposures and its reference below `folder`.
+    """Write a synthesised bracket of three exposures and its reference.
 
     Args:
-      folder: local path or URI; gets `ev-3.jpg`, `ev+0.jpg`, `ev+3.jpg` and `reference.png`.
-      width: of the pictures, px.
-      height: of the pictures, px.
-      seed: another seed is another scene.
+      folder: path or URI to write to: `ev-3.jpg`, `ev+0.jpg`, `ev+3.jpg` and `reference.png`.
+      width: of the images, in px.
+      height: of the images, in px.
+      seed: of the random scene.
 
     Returns:
       The URIs written.
@@ -35,19 +35,21 @@ def write_bracket(folder: str, *, width: int, height: int, seed: int) -> list[st
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs `lutfuse demo ARGV` and returns its exit code."""
+    """Run `lutfuse demo ARGV` and return its exit code."""
     parser = command_parser(
         "demo",
         description="Write a synthesised bracket (an interior with a bright window; three exposures and a "
         "reference)\nthat 'lutfuse fuse' can fuse.",
     )
-    parser.add_argument("--output", required=True, metavar="URI", help="folder for the bracket's folder")
+    parser.add_argument(
+        "--output", required=True, metavar="URI", help="folder in which the bracket's folder is created"
+    )
     add_scene_size(parser)
     parser.add_argument(
         "--seed",
         type=whole_number(0, 2**31 - 1),
         default=0,
-        help="another seed is another scene (default: %(default)s)",
+        help="seed of the random scene (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     folder = files.join(args.output, f"interior-{args.seed}")

@@ -1,7 +1,6 @@
 """`lutfuse fuse`: brackets to fused images and rows.
 
-Everything that can be known wrong is known here, before a bracket is touched; messages give the flag, the
-value, the rule and the remedy.
+Wrong usage is detected here, before any bracket is processed; messages give option, value, rule and remedy.
 """
 
 import argparse
@@ -16,7 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from lutfuse.models.contract import EXPOSURES
+from lutfuse.models.contract import EXPOSURES, Limits
 from lutfuse.pipeline import job
 from lutfuse.pipeline.arguments import (
     UsageError,
@@ -31,9 +30,9 @@ from lutfuse.pipeline.arguments import (
 )
 from lutfuse.pipeline.beam_options import check_beam_args
 from lutfuse.pipeline.config import JobConfig
-from lutfuse.pipeline.editing import add_editing_arguments, editing_of
+from lutfuse.pipeline.editing import add_editing_arguments, editing_options
 from lutfuse.pipeline.exit_codes import EXIT_CODES, FAILED
-from lutfuse.transforms.images.io import DecodeLimits
+from lutfuse.transforms.images.types import JPEG_QUALITY, DecodeLimits
 from lutfuse.transforms.inputs.exif_groups import GAP_S
 from lutfuse.transforms.options import EXTENSIONS, FuseOptions
 
@@ -44,6 +43,7 @@ examples:
   lutfuse fuse --input gs://bucket/manifest.parquet --output gs://bucket/fused --runner DataflowRunner …
   lutfuse fuse --input photos/ --output out --direct_running_mode multi_processing --direct_num_workers 4
 """
+CPU_COUNTS = Limits(1, 1024)
 _WILDCARDS = re.compile(r"[*?\[\]]")
 _ACCELERATOR = re.compile(
     r"type:[a-z0-9-]+;count:[1-9]\d*(;machine_type:[a-z0-9-]+)?;install-nvidia-driver(:[\w.-]+)?"
@@ -51,7 +51,7 @@ _ACCELERATOR = re.compile(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs `lutfuse fuse ARGV` and returns its exit code."""
+    """Run `lutfuse fuse ARGV` and return its exit code."""
     parser = command_parser(
         "fuse",
         usage="lutfuse fuse --input URI --output URI [options] [Beam options]",
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     quiet_logs(args.verbose)
     try:
         check_beam_args(beam_args)
-        FileSystems.set_options(PipelineOptions(beam_args))  # a look may be in a bucket
+        FileSystems.set_options(PipelineOptions(beam_args))  # the look and the LUT may be in a bucket
         return job.run(resolve(args, beam_args), Console())
     except UsageError:
         raise
@@ -77,14 +77,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _last_line(error: BaseException) -> str:
-    # Beam puts the worker's whole traceback into the message; its last line is the error.
+    # Beam puts the whole traceback of the worker into the message; the last line is the error.
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
 
 
 def quiet_logs(verbose: bool) -> None:
-    """Keep Beam's log out of the progress bar unless it is asked for."""
-    # Beam logs every error that it then raises; `main` shows it once, in one line.
+    """Show only warnings of lutfuse, which leaves the progress bar intact, unless `verbose`."""
+    # Beam logs every error that it raises; `main` prints it once, in one line.
     logging.basicConfig(
         level=logging.INFO if verbose else logging.CRITICAL, format="%(levelname)s %(message)s"
     )
@@ -93,7 +93,14 @@ def quiet_logs(verbose: bool) -> None:
 
 def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
     """All options of `lutfuse fuse`, grouped by purpose."""
-    data = parser.add_argument_group("data")
+    _add_data_arguments(parser.add_argument_group("data"))
+    _add_image_arguments(parser.add_argument_group("fused images"))
+    add_editing_arguments(parser)
+    _add_run_arguments(parser.add_argument_group("run"))
+    _add_worker_arguments(parser.add_argument_group("workers that fuse (Dataflow and other remote runners)"))
+
+
+def _add_data_arguments(data: argparse._ArgumentGroup) -> None:
     data.add_argument(
         "--input",
         required=True,
@@ -111,37 +118,41 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         "--group-by",
         choices=("folder", "exif"),
         default="folder",
-        help="what makes a bracket: the folder, or capture time and exposure of the files in it "
-        "(default: %(default)s; a manifest says so itself)",
+        help="how files become brackets: by folder, or within a folder by capture time and exposure "
+        "(default: %(default)s; a manifest lists its brackets itself)",
     )
     data.add_argument(
         "--exif-gap",
         type=positive,
         default=GAP_S,
         metavar="S",
-        help="with --group-by exif: longest pause between two shots of a bracket, in seconds, beside the "
-        "exposure itself (default: %(default)g)",
+        help="with --group-by exif: longest pause between two shots of a bracket, in seconds, not counting "
+        "the exposure time (default: %(default)g)",
     )
     add_reference(data)
-    picture = parser.add_argument_group("picture")
-    add_lut_size(picture)
-    picture.add_argument(
+
+
+def _add_image_arguments(images: argparse._ArgumentGroup) -> None:
+    add_lut_size(images)
+    images.add_argument(
         "--format",
         choices=tuple(EXTENSIONS),
         default=FuseOptions.image_format,
         help="format of the fused images; png and tiff keep 16 bit (default: %(default)s)",
     )
-    picture.add_argument(
+    images.add_argument(
         "--quality",
-        type=whole_number(1, 100),
+        type=whole_number(*JPEG_QUALITY),
         default=FuseOptions.quality,
         metavar="Q",
-        help="JPEG quality, 1 to 100 (default: %(default)s)",
+        help=f"JPEG quality, {JPEG_QUALITY} (default: %(default)s)",
     )
-    add_editing_arguments(parser)
-    run = parser.add_argument_group("run")
+
+
+def _add_run_arguments(run: argparse._ArgumentGroup) -> None:
     add_device(
-        run, "where the full-size pixels are computed; cuda fails where there is no GPU, auto falls back"
+        run,
+        "device that processes the full-size pixels; cuda fails without a GPU, auto uses the CPU then",
     )
     add_weights(run)
     run.add_argument(
@@ -149,15 +160,15 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=DecodeLimits().max_megapixels,
         metavar="MP",
-        help="refuse larger images before decoding them, in megapixels (default: %(default)g)",
+        help="refuse larger images without decoding them, in megapixels (default: %(default)g)",
     )
     run.add_argument(
         "--max-inflight-mb",
         type=positive,
         default=FuseOptions.max_inflight_bytes / 1e6,
         metavar="MB",
-        help="decoded pixels a worker process holds at a time, in megabytes; a bracket that does not fit "
-        "waits, one over the limit runs alone (default: %(default)g)",
+        help="decoded pixels that a worker process may hold at a time, in megabytes; a bracket that does not "
+        "fit waits, one over the limit runs alone (default: %(default)g)",
     )
     run.add_argument("--overwrite", action="store_true", help="fuse again what an earlier run finished")
     run.add_argument(
@@ -166,50 +177,51 @@ def add_fuse_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the resolved configuration and the number of brackets; write nothing",
     )
     run.add_argument("-v", "--verbose", action="store_true", help="show Beam's log, and tracebacks of errors")
-    _add_worker_arguments(parser)
 
 
-def _add_worker_arguments(parser: argparse.ArgumentParser) -> None:
-    workers = parser.add_argument_group("workers that fuse (Dataflow and other remote runners)")
+def _add_worker_arguments(workers: argparse._ArgumentGroup) -> None:
     workers.add_argument(
         "--accelerator",
         type=accelerator,
         metavar="GPU",
-        help="GPU of each worker: a type such as nvidia-l4, or Beam's whole hint, "
+        help="GPU of each worker: a type such as nvidia-l4, or the complete hint for Beam, "
         "'type:nvidia-l4;count:1;machine_type:g2-standard-8;install-nvidia-driver:5xx'",
     )
-    workers.add_argument("--min-ram", type=positive, metavar="GB", help="least memory of a worker, in GB")
+    workers.add_argument("--min-ram", type=positive, metavar="GB", help="minimum memory of a worker, in GB")
     workers.add_argument(
-        "--cpu-count", type=whole_number(1, 1024), metavar="N", help="least CPUs of a worker, 1 to 1024"
+        "--cpu-count",
+        type=whole_number(*CPU_COUNTS),
+        metavar="N",
+        help=f"minimum number of CPUs of a worker, {CPU_COUNTS}",
     )
 
 
 def accelerator(text: str) -> str:
-    """An argparse type for Beam's accelerator hint; a bare GPU type stands for one with its driver."""
-    # 5xx: a driver for CUDA 12, which the kernel is built with.
+    """An argparse type for Beam's accelerator hint; a bare GPU type means one GPU with its driver."""
+    # 5xx is a driver for CUDA 12, which the kernel is built with.
     hint = text if ";" in text else f"type:{text};count:1;install-nvidia-driver:5xx"
     if not _ACCELERATOR.fullmatch(hint):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no GPU; give a type such as nvidia-l4 or type:…;count:…[;machine_type:…];"
+            f"{text!r} is not a GPU; give a type such as nvidia-l4 or type:…;count:…[;machine_type:…];"
             "install-nvidia-driver[:5xx]"
         )
     return hint
 
 
 def _hints(args: argparse.Namespace) -> dict[str, str]:
-    asked = {
+    hints = {
         "accelerator": args.accelerator,
         "min_ram": args.min_ram and f"{args.min_ram:g}GB",
         "cpu_count": args.cpu_count and str(args.cpu_count),
     }
-    return {name: value for name, value in asked.items() if value}
+    return {name: value for name, value in hints.items() if value}
 
 
 def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
-    """A checked `JobConfig` from parsed arguments.
+    """The `JobConfig` of parsed arguments, checked as far as possible without the input.
 
     Raises:
-      UsageError: an option that argparse alone could not judge is wrong.
+      UsageError: an option is wrong in a way that argparse does not detect.
     """
     source, output = absolute(args.input), absolute(args.output)
     if _WILDCARDS.search(output):
@@ -226,19 +238,22 @@ def resolve(args: argparse.Namespace, beam_args: list[str]) -> JobConfig:
         weights=args.weights and absolute(args.weights),
         limits=DecodeLimits(max_megapixels=args.max_megapixels),
         max_inflight_bytes=math.ceil(args.max_inflight_mb * 1e6),
-        **editing_of(args),
+        **editing_options(args),
     )
-    identity = "\n".join((source, args.group_by, str(args.exif_gap), args.reference))
-    job_id = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     return JobConfig(
         source=source,
         group_by=args.group_by,
         exif_gap_s=args.exif_gap,
         reference=args.reference,
         fuse=fuse,
-        job_id=job_id,
+        job_id=_job_id(source, args),
         dry_run=args.dry_run,
         verbose=args.verbose,
         beam_args=tuple(beam_args),
         hints=_hints(args),
     )
+
+
+def _job_id(source: str, args: argparse.Namespace) -> str:
+    identity = "\n".join((source, args.group_by, str(args.exif_gap), args.reference))
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""`lutfuse lut`: the LUT of one bracket as a `.cube`, to be edited in a grading tool."""
+"""`lutfuse lut`: writes the LUT of one bracket as a `.cube`, to be edited in a grading tool."""
 
 import argparse
 import itertools
@@ -18,7 +18,7 @@ from lutfuse.pipeline.arguments import (
     check_weights,
     command_parser,
 )
-from lutfuse.pipeline.editing import add_look_arguments, read_look, warn_of_size
+from lutfuse.pipeline.editing import add_look_arguments, read_look, warn_if_large
 from lutfuse.pipeline.exit_codes import FAILED, OK
 from lutfuse.transforms.edit import plan_edit
 from lutfuse.transforms.exports import cube_text, merge, merge_tiff
@@ -28,12 +28,13 @@ from lutfuse.transforms.inputs.brackets import Bracket, InputError
 from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.storage import files
+from lutfuse.transforms.storage.retries import explain
 from lutfuse.transforms.task import Task
 from lutfuse.transforms.weights import load_predictor
 
 EPILOG = """\
 The LUT acts on the merged image of the bracket, not on camera frames: --export-merge writes that image, for
-the grading tool to show. Put an edited LUT to use with 'lutfuse fuse --luts'.
+the grading tool to show. 'lutfuse fuse --luts' applies an edited LUT.
 
 example:
   lutfuse lut --input photos/aisle --size 33 --output aisle.cube --export-merge aisle.tif
@@ -41,7 +42,7 @@ example:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of `lutfuse lut`."""
+    """The parser of `lutfuse lut`."""
     parser = command_parser(
         "lut",
         description="Write the 3D LUT that the model predicts for one bracket as a .cube (Adobe Cube 1.0).",
@@ -61,21 +62,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs `lutfuse lut ARGV` and returns its exit code."""
+    """Run `lutfuse lut ARGV` and return its exit code."""
     args = build_parser().parse_args(argv)
     logging.basicConfig(format="lutfuse lut: %(message)s")
     try:
         for uri in write_lut(args):
             print(f"wrote {uri}")
     except (BracketError, OSError) as error:
-        print(f"lutfuse lut: {files.explain(error)}", file=sys.stderr)
+        print(f"lutfuse lut: {explain(error)}", file=sys.stderr)
         return FAILED
     return OK
 
 
 def write_lut(args: argparse.Namespace) -> list[str]:
-    """Predicts and writes what was asked for; returns the URIs written."""
-    options, bracket = _checked(args), find_bracket(args.input, args.reference)
+    """Predict the LUT, write the files that the options ask for, and return their URIs."""
+    options, bracket = _options(args), find_bracket(args.input, args.reference)
     _check_targets(args, bracket)
     try:
         predictor = load_predictor(options.weights)
@@ -106,20 +107,20 @@ def find_bracket(source: str, reference: str) -> Bracket:
     except InputError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"--input {source}: cannot be listed ({files.explain(error)})") from None
+        raise UsageError(f"--input {source}: cannot be listed ({explain(error)})") from None
     if len(brackets) != 1:
         names = ", ".join(bracket.group_id for bracket in brackets[:3])
-        held = (
+        content = (
             f"more than one bracket ({names}{', …' if len(brackets) > 3 else ''})" if names else "no images"
         )
-        raise UsageError(f"--input {source}: holds {held}; give the folder of one bracket's exposures")
+        raise UsageError(f"--input {source}: holds {content}; give the folder of one bracket's exposures")
     if brackets[0].problem:
         raise UsageError(f"--input {source}: {brackets[0].problem}")
     return brackets[0]
 
 
-def _checked(args: argparse.Namespace) -> FuseOptions:
-    warn_of_size("--size", args.size)
+def _options(args: argparse.Namespace) -> FuseOptions:
+    warn_if_large("--size", args.size)
     try:
         write_cube(np.zeros((2, 2, 2, 3), np.float32), title=args.title)
     except CubeError as error:
@@ -139,4 +140,4 @@ def _check_targets(args: argparse.Namespace, bracket: Bracket) -> None:
         if target and not target.lower().endswith(suffixes):
             raise UsageError(f"{flag} {target}: must end in {suffixes[0]}; choose another name")
         if target and absolute(target) in (*bracket.uris, bracket.reference):
-            raise UsageError(f"{flag} {target}: is a picture of the bracket itself; choose another name")
+            raise UsageError(f"{flag} {target}: is an image of the bracket itself; choose another name")

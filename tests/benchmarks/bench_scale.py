@@ -92,7 +92,7 @@ def _lines(path: str) -> int:
 def begin(folder: Path) -> dict[str, Any]:
     """The launcher before the job: every bracket judged and written down."""
     config = config_of(folder)
-    return {"brackets": job.write_manifest(config, job._first_checked(config)).brackets}
+    return {"brackets": job.write_manifest(config, job.open_input(config)).brackets}
 
 
 def work(folder: Path) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def work(folder: Path) -> dict[str, Any]:
     found = Found(brackets=_lines(config.manifest_uri))
     with mock.patch.object(graph, "FuseBrackets", Unpictured):
         pipeline = beam.Pipeline(runner=FnApiRunner())
-        job._build(pipeline, config, found)
+        job.build_graph(pipeline, config, found)
         pipeline.run().wait_until_finish()
     return {}
 
@@ -111,7 +111,7 @@ def end(folder: Path) -> dict[str, Any]:
     config = config_of(folder)
     found = Found(brackets=_lines(config.manifest_uri))
     with Path("/dev/null").open("w") as nowhere:
-        job._account(config, found, Console(file=nowhere))
+        job.finish(config, found, Console(file=nowhere))
     counts = json.loads((folder / "out" / "run.json").read_text())["counts"]
     shards = sorted((folder / "out").glob("*/*.parquet"))
     sizes = [path.stat().st_size for path in shards if path.parent.name == "metrics"]

@@ -66,7 +66,7 @@ def test_a_complete_job_passes_and_other_runners_are_not_judged():
     ("changes", "option", "remedy"),
     [
         ({"project": None}, "--project", "ID"),
-        ({"project": "My Lab"}, "--project", "not its title"),
+        ({"project": "My Lab"}, "--project", "not the name"),
         ({"region": None}, "--region", "us-central1"),
         ({"temp_location": None}, "--temp_location", "gs://BUCKET"),
         ({"temp_location": "/scratch"}, "--temp_location", "gs://BUCKET"),
@@ -80,7 +80,7 @@ def test_a_complete_job_passes_and_other_runners_are_not_judged():
         ({"machine_type": "n1-standard-8"}, "--machine_type", "g2-"),
         ({"accelerator": "nvidia-tesla-t4"}, "--machine_type", "n1-"),
         ({"accelerator": L4.replace("g2-", "a2-")}, "--machine_type", "g2-"),
-        ({"accelerator": "nvidia-future-1", "machine_type": None}, "--machine_type", "carries it"),
+        ({"accelerator": "nvidia-future-1", "machine_type": None}, "--machine_type", "type that can have it"),
         ({"accelerator": None}, "--device", "--accelerator"),
         ({"device": "cpu"}, "--device", "--device cuda"),
     ],
@@ -96,7 +96,7 @@ def test_what_the_launcher_reads_itself_may_be_local(tmp_path):
     check(input="/lists/brackets.jsonl")
     (tmp_path / "a.cube").write_bytes(write_cube(np.zeros((2, 2, 2, 3), np.float32)).encode())
     check(luts=f"{tmp_path}/a.cube")
-    with pytest.raises(UsageError, match=f"--luts {tmp_path}: workers cannot see"):
+    with pytest.raises(UsageError, match=f"--luts {tmp_path}: workers cannot read local files"):
         check(luts=f"{tmp_path}")
 
 

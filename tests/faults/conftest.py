@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from lutfuse.pipeline import cli
@@ -61,11 +60,6 @@ def pictures_of(output: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.jpg")}
 
 
-def rows_of(output: Path, table: str) -> list[dict]:
-    paths = sorted((output / table).glob("*.parquet"))
-    return [row for path in paths for row in pq.read_table(path).to_pylist()]
-
-
 @pytest.fixture
 def lutfuse() -> Callable[..., int]:
     """The function `fuse`."""
@@ -90,12 +84,6 @@ def running() -> Iterator[Callable[..., Running]]:
 def pictures() -> Callable[[Path], dict[str, bytes]]:
     """The function `pictures_of`."""
     return pictures_of
-
-
-@pytest.fixture
-def rows() -> Callable[[Path, str], list[dict]]:
-    """The function `rows_of`."""
-    return rows_of
 
 
 @pytest.fixture

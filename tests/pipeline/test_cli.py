@@ -4,23 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 
 def lutfuse(*argv, cwd=None):
     command = [sys.executable, "-m", "lutfuse", *map(str, argv)]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd, check=False)
-
-
-def rows(output, table):
-    return [
-        row
-        for path in sorted(Path(output, table).glob("*.parquet"))
-        for row in pq.read_table(path).to_pylist()
-    ]
 
 
 @pytest.fixture
@@ -30,7 +20,7 @@ def tree(tmp_path, write_bracket):
     return tmp_path / "in"
 
 
-def test_a_folder_tree_is_fused_and_a_second_run_only_recovers_rows(tree, tmp_path):
+def test_a_folder_tree_is_fused_and_a_second_run_only_recovers_rows(tree, tmp_path, rows):
     out = tmp_path / "out"
     done = lutfuse("fuse", "--input", tree, "--output", out, "--quality", 80)
     assert done.returncode == 0, done.stderr
@@ -57,7 +47,7 @@ def test_a_folder_tree_is_fused_and_a_second_run_only_recovers_rows(tree, tmp_pa
     }
 
 
-def test_several_processes_write_the_same_bytes_as_one(tree, tmp_path):
+def test_several_processes_write_the_same_bytes_as_one(tree, tmp_path, rows):
     one, two = tmp_path / "one", tmp_path / "two"
     assert lutfuse("fuse", "--input", tree, "--output", one).returncode == 0
     workers = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
@@ -68,7 +58,7 @@ def test_several_processes_write_the_same_bytes_as_one(tree, tmp_path):
     assert len(rows(two, "metrics")) == 2
 
 
-def test_bad_brackets_are_failure_rows_and_exit_code_3(tree, tmp_path, write_bracket):
+def test_bad_brackets_are_failure_rows_and_exit_code_3(tree, tmp_path, write_bracket, rows):
     write_bracket(tree / "broken", 3)
     (tree / "broken" / "1.jpg").write_bytes(b"not a picture")
     write_bracket(tree / "alone", 1)
@@ -86,7 +76,7 @@ def test_bad_brackets_are_failure_rows_and_exit_code_3(tree, tmp_path, write_bra
     assert "broken" in done.stdout
 
 
-def test_manifests_with_repeated_and_escaping_names_lose_nothing(tree, tmp_path):
+def test_manifests_with_repeated_and_escaping_names_lose_nothing(tree, tmp_path, rows):
     uris = [str(p) for p in sorted((tree / "scene 1").glob("*.jpg"))]
     names = ["same", "same", "../escape", "deep/er"]
     lines = [json.dumps({"group_id": name, "uris": uris}) for name in names]
@@ -157,7 +147,7 @@ def test_help_of_every_command_names_its_options():
     assert lutfuse().returncode == 2
 
 
-def test_the_demo_bracket_can_be_fused(tmp_path):
+def test_the_demo_bracket_can_be_fused(tmp_path, rows):
     assert lutfuse("demo", "--output", tmp_path / "in", "--width", 96, "--height", 64).returncode == 0
     done = lutfuse("fuse", "--input", tmp_path / "in", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr

@@ -8,15 +8,7 @@ import pytest
 
 from lutfuse.models.looks.cube import write_cube
 from lutfuse.pipeline.arguments import UsageError, fraction, lut_size
-from lutfuse.pipeline.commands.fuse import add_fuse_arguments, resolve
 from lutfuse.pipeline.run_file import describe
-
-
-def parse(*argv):
-    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
-    add_fuse_arguments(parser)
-    args, rest = parser.parse_known_args(["--input", "in", "--output", "out", *map(str, argv)])
-    return resolve(args, rest)
 
 
 @pytest.fixture
@@ -27,7 +19,7 @@ def luts(tmp_path):
     return tmp_path / "luts"
 
 
-def test_nothing_is_edited_or_exported_unless_asked():
+def test_nothing_is_edited_or_exported_unless_asked(parse):
     fuse = parse().fuse
     assert (fuse.look, fuse.luts) == (None, None)
     assert (fuse.export_luts, fuse.export_merge) == (False, False)
@@ -36,7 +28,7 @@ def test_nothing_is_edited_or_exported_unless_asked():
     assert fuse.export_merge
 
 
-def test_a_look_is_a_preset_or_a_file_and_a_bad_one_is_refused_before_any_work(tmp_path):
+def test_a_look_is_a_preset_or_a_file_and_a_bad_one_is_refused_before_any_work(tmp_path, parse):
     assert parse("--look", "warm").fuse.look.name == "warm"
     (tmp_path / "mine.json").write_text('{"exposure": 0.5}')
     fuse = parse("--look", f"{tmp_path}/mine.json", "--strength", "0.5").fuse
@@ -54,12 +46,12 @@ def test_a_strength_outside_0_to_1_is_refused(text):
         fraction(text)
 
 
-def test_a_strength_of_nothing_is_refused():
-    with pytest.raises(UsageError, match="--strength 0.5: acts on a look.*add --look or leave it out"):
+def test_a_strength_of_nothing_is_refused(parse):
+    with pytest.raises(UsageError, match="--strength 0.5: needs a look; add --look or leave --strength out"):
         parse("--strength", "0.5")
 
 
-def test_luts_are_a_folder_or_one_cube_read_at_once(luts, tmp_path, monkeypatch):
+def test_luts_are_a_folder_or_one_cube_read_at_once(luts, tmp_path, monkeypatch, parse):
     monkeypatch.chdir(tmp_path)
     folder = parse("--luts", "luts").fuse.luts
     assert (folder.uri, folder.cube) == (str(luts), None)
@@ -70,7 +62,7 @@ def test_luts_are_a_folder_or_one_cube_read_at_once(luts, tmp_path, monkeypatch)
     assert parse("--luts", "gs://b/luts/").fuse.luts.uri == "gs://b/luts"
 
 
-def test_luts_that_cannot_be_used_are_refused_before_any_work(luts, tmp_path):
+def test_luts_that_cannot_be_used_are_refused_before_any_work(luts, tmp_path, parse):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.cube").write_text("LUT_3D_SIZE 2\n0 0 zero\n")
     with pytest.raises(UsageError, match="--luts .*/empty: holds no .cube; give a folder with a GROUP_ID"):
@@ -83,22 +75,24 @@ def test_luts_that_cannot_be_used_are_refused_before_any_work(luts, tmp_path):
         parse("--luts", "file://nowhere/x.cube")
 
 
-def test_exporting_luts_that_were_given_is_refused(luts):
+def test_exporting_luts_that_were_given_is_refused(luts, parse):
     with pytest.raises(UsageError, match="--export-luts: with --luts .* leave one out"):
         parse("--luts", luts, "--export-luts")
     assert parse("--luts", luts, "--export-merge").fuse.export_merge
 
 
-def test_a_look_whose_colours_given_luts_replace_is_warned_of(luts, caplog):
+def test_a_look_whose_colours_given_luts_replace_is_warned_of(luts, caplog, parse):
     assert parse("--luts", luts, "--look", "neutral").fuse.look.name == "neutral"
     assert caplog.text == ""
     assert parse("--luts", luts, "--look", "warm").fuse.look.name == "warm"
     assert "--look warm: its colours are not applied, only balance and detail; --luts" in caplog.text
 
 
-def test_sizes_are_2_to_129_with_the_reason_and_large_exports_are_warned_of(caplog):
+def test_sizes_are_2_to_129_with_the_reason_and_large_exports_are_warned_of(caplog, parse):
     for text in ("1", "130"):
-        with pytest.raises(argparse.ArgumentTypeError, match="choose 2 to 129 .at 129 a LUT has 2.1 million"):
+        with pytest.raises(
+            argparse.ArgumentTypeError, match="choose 2 to 129 .a LUT of 129 has 2.1 million nodes"
+        ):
             lut_size(text)
     assert (lut_size("2"), lut_size("129")) == (2, 129)
     parse("--lut-size", "129")

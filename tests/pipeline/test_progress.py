@@ -17,12 +17,12 @@ def counts(fused=0, skipped=0, failed=0):
 
 
 def test_rate_and_time_left_count_only_the_brackets_worked_on():
-    shown = progress.describe(counts(fused=8, skipped=1000, failed=2), 1110, elapsed_s=60)
+    shown = progress.bar_fields(counts(fused=8, skipped=1000, failed=2), 1110, elapsed_s=60)
     assert shown == {"rate": "10.0/min", "left": "0:10:00 left", "failed": "  2 failed"}
 
 
 def test_nothing_is_claimed_before_the_first_bracket():
-    assert progress.describe(counts(), 10, elapsed_s=0) == {"rate": "", "left": "", "failed": ""}
+    assert progress.bar_fields(counts(), 10, elapsed_s=0) == {"rate": "", "left": "", "failed": ""}
 
 
 def test_workers_letters_are_counted_by_outcome(tmp_path):
@@ -37,7 +37,7 @@ def test_workers_letters_are_counted_by_outcome(tmp_path):
 def test_the_bar_reaches_the_end_and_its_file_goes_away(tmp_path):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120)
-    with progress.shown(2, console) as path:
+    with progress.progress_bar(2, console) as path:
         report(path, "fused")
         report(path, "failed")
     text = out.getvalue()
@@ -50,7 +50,7 @@ def test_without_a_terminal_a_line_now_and_then_takes_the_bars_place(monkeypatch
     monkeypatch.setattr(progress, "LOG_EVERY_S", 0.01)
     monkeypatch.setattr(progress, "POLL_S", 0.01)
     out = io.StringIO()
-    with progress.shown(3, Console(file=out)) as path:
+    with progress.progress_bar(3, Console(file=out)) as path:
         report(path, "fused")
         time.sleep(0.2)
     assert "1/3 brackets" in out.getvalue()

@@ -6,6 +6,7 @@ A test asks for `bucket` and runs once with `gs://` and once with `s3://`.
 import contextlib
 import http.client
 import importlib.util
+import io
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -137,6 +139,11 @@ class Bucket:
             return sorted(blob.name for blob in self.client.list_blobs(self.name, prefix=prefix))
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+
+    def rows(self, table: str, output: str = "out") -> list[dict[str, Any]]:
+        """All rows of a job's table, "metrics" or "failures"."""
+        keys = [key for key in self.keys(f"{output}/{table}/") if key.endswith(".parquet")]
+        return [row for key in keys for row in pq.read_table(io.BytesIO(self.get(key))).to_pylist()]
 
     def upload(self, folder: Path, prefix: str) -> None:
         for path in folder.rglob("*.*"):

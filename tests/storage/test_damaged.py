@@ -9,7 +9,6 @@ import sys
 import zlib
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import tifffile
 from PIL import Image
@@ -123,26 +122,18 @@ def put_local(folder):
     return put
 
 
-def rows_of(output, table):
-    return [row for path in (output / table).glob("*.parquet") for row in pq.read_table(path).to_pylist()]
-
-
-def test_every_kind_of_damage_is_one_row_of_its_category(tmp_path):
+def test_every_kind_of_damage_is_one_row_of_its_category(tmp_path, rows):
     write_brackets(put_local(tmp_path / "in"), 30, every=2)
     code = cli.main(["fuse", "--input", f"{tmp_path}/in/list.jsonl", "--output", f"{tmp_path}/out"])
     assert code == 3
-    check(30, rows_of(tmp_path / "out", "metrics"), rows_of(tmp_path / "out", "failures"), every=2)
+    check(30, rows(tmp_path / "out", "metrics"), rows(tmp_path / "out", "failures"), every=2)
 
 
 def bucket_job(bucket, count):
     write_brackets(lambda name, data: bucket.put(f"in/{name}", data), count)
     source, output = f"{bucket.root}/in/list.jsonl", f"{bucket.root}/out"
     assert cli.main(["fuse", "--input", source, "--output", output, *bucket.beam_args]) == 3
-    tables = []
-    for table in ("metrics", "failures"):
-        keys = [key for key in bucket.keys(f"out/{table}/") if key.endswith(".parquet")]
-        tables.append([row for key in keys for row in pq.read_table(io.BytesIO(bucket.get(key))).to_pylist()])
-    check(count, *tables)
+    check(count, bucket.rows("metrics"), bucket.rows("failures"))
 
 
 @pytest.mark.slow
@@ -153,7 +144,7 @@ def test_a_thousand_brackets_with_a_tenth_damaged_on_object_storage(bucket):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_thousand_brackets_with_a_tenth_damaged_need_no_more_memory_than_a_hundred(tmp_path):
+def test_a_thousand_brackets_with_a_tenth_damaged_need_no_more_memory_than_a_hundred(tmp_path, rows):
     peaks = {}
     for count in (100, 1000):
         folder = tmp_path / str(count)
@@ -161,7 +152,7 @@ def test_a_thousand_brackets_with_a_tenth_damaged_need_no_more_memory_than_a_hun
         argv = ["fuse", "--input", f"{folder}/in/list.jsonl", "--output", f"{folder}/out"]
         done = subprocess.run([sys.executable, "-m", "lutfuse", *argv], capture_output=True, check=False)
         assert done.returncode == 3, done.stderr
-        check(count, rows_of(folder / "out", "metrics"), rows_of(folder / "out", "failures"))
+        check(count, rows(folder / "out", "metrics"), rows(folder / "out", "failures"))
         # Of the largest child so far, in KiB: the second is not smaller than the first.
         peaks[count] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"peak memory in MiB: {peaks}")

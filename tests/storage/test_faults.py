@@ -12,6 +12,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from google.auth.exceptions import DefaultCredentialsError
 
 from lutfuse.transforms.storage import files, object_stores, retries
+from lutfuse.transforms.storage.retries import is_fatal
 
 OLD, NEW = b"old" * 1000, bytes(range(256)) * 1000
 READ_FAULTS = [500, 503, 429, "early", "reset", "cut", "short", "stall"]
@@ -63,7 +64,7 @@ def test_a_read_that_stays_short_is_an_error_and_never_half_a_picture(bucket, me
     fault = bucket.proxy.inject("short", media[0], times=99)
     with pytest.raises(Exception, match=".") as caught:
         files.read_bytes(f"{bucket.root}/x.bin")
-    assert files.is_fatal(caught.value)
+    assert is_fatal(caught.value)
     assert len(fault.hits) == 3
 
 
@@ -83,7 +84,7 @@ def test_a_write_is_there_whole_or_not_at_all(bucket, media, size, monkeypatch):
         bucket.proxy.inject(kind, media[1], times=2)
         with pytest.raises(Exception, match=".") as caught:
             files.write_bytes(uri, data)
-        assert files.is_fatal(caught.value)
+        assert is_fatal(caught.value)
         assert bucket.get("x.bin") == OLD
     assert bucket.keys() == ["x.bin"]
 
@@ -148,12 +149,12 @@ def test_retries_are_counted_in_beams_metrics(bucket, media):
 
 def test_missing_credentials_are_said_at_once_with_the_remedy(bucket, monkeypatch, tmp_path):
     if bucket.scheme == "gs":
-        object_stores._gcs_store.cache_clear()
+        object_stores.gcs_store.cache_clear()
         monkeypatch.setattr(google.auth, "default", none_found)
         bucket.proxy.inject(401, times=9)
         remedy = "gcloud auth application-default login"
     else:
-        object_stores._s3_store.cache_clear()
+        object_stores.s3_store.cache_clear()
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -161,7 +162,7 @@ def test_missing_credentials_are_said_at_once_with_the_remedy(bucket, monkeypatc
     with pytest.raises(PermissionError, match=remedy):
         files.check_writable(f"{bucket.root}/out")
     assert len([line for line in bucket.proxy.requests if line.startswith(("PUT", "POST"))]) <= 1
-    object_stores._gcs_store.cache_clear()
+    object_stores.gcs_store.cache_clear()
 
 
 def none_found(**_):
@@ -169,7 +170,7 @@ def none_found(**_):
 
 
 def test_a_stream_longer_than_memory_allows_is_uploaded_from_disk(bucket, monkeypatch):
-    monkeypatch.setattr(files, "_SPOOL_BYTES", 1000)
+    monkeypatch.setattr(files, "SPOOL_BYTES", 1000)
     monkeypatch.setattr(object_stores, "CHUNK_BYTES", 1 << 18)  # gs:// takes it in pieces
     with files.create(f"{bucket.root}/x.bin") as file:
         for _ in range(5):

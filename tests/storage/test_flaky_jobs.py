@@ -1,8 +1,5 @@
 """Whole jobs while the store fails: rows for what is lost, an end for what stays away, then all is done."""
 
-import io
-
-import pyarrow.parquet as pq
 import pytest
 
 from lutfuse.pipeline import cli
@@ -24,15 +21,11 @@ def job(bucket, write_bracket, tmp_path):
     def run():
         argv = ["fuse", "--input", f"{bucket.root}/in", "--output", f"{bucket.root}/out", *bucket.beam_args]
         code = cli.main(argv)
-        return code, *(rows(bucket, table) for table in ("metrics", "failures"))
+        return code, *(
+            {row["group_id"]: row for row in bucket.rows(table)} for table in ("metrics", "failures")
+        )
 
     return run
-
-
-def rows(bucket, table):
-    keys = [key for key in bucket.keys(f"out/{table}/") if key.endswith(".parquet")]
-    tables = [pq.read_table(io.BytesIO(bucket.get(key))).to_pylist() for key in keys]
-    return {row["group_id"]: row for table in tables for row in table}
 
 
 def download(bucket, name):

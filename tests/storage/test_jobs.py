@@ -32,11 +32,6 @@ def fuse(bucket, source, *flags, output="out"):
     return code, console.file.getvalue()
 
 
-def rows(bucket, table, output="out"):
-    keys = [key for key in bucket.keys(f"{output}/{table}/") if key.endswith(".parquet")]
-    return [row for key in keys for row in pq.read_table(io.BytesIO(bucket.get(key))).to_pylist()]
-
-
 def fused(bucket, output="out"):
     return {key: bucket.get(key) for key in bucket.keys(f"{output}/fused/")}
 
@@ -51,10 +46,10 @@ def test_a_folder_is_fused_into_the_bucket_and_a_second_run_only_recovers_rows(b
     assert sorted(first) == ["out/fused/scene 0.jpg", "out/fused/scene 1.jpg"]
     assert image_io.decode(first["out/fused/scene 0.jpg"]).pixels.shape == (48, 64, 3)
     assert bucket.mime("out/fused/scene 0.jpg") == "image/jpeg"
-    found = {row["group_id"]: row for row in rows(bucket, "metrics")}
+    found = {row["group_id"]: row for row in bucket.rows("metrics")}
     assert found["scene 0"]["psnr_db"] > 5
     assert found["scene 1"]["psnr_db"] is None
-    assert [row["group_id"] for row in rows(bucket, "failures")] == ["alone"]
+    assert [row["group_id"] for row in bucket.rows("failures")] == ["alone"]
     run = json.loads(bucket.get("out/run.json"))
     assert bucket.mime("out/run.json") == "application/json"
     assert (run["status"], run["counts"]) == ("finished", {"fused": 2, "failed": 1})
@@ -69,7 +64,7 @@ def test_a_folder_is_fused_into_the_bucket_and_a_second_run_only_recovers_rows(b
     assert not [
         line for line in bucket.proxy.requests if line.startswith(("PUT", "POST")) and "fused" in line
     ]
-    again = {row["group_id"]: row["psnr_db"] for row in rows(bucket, "metrics")}
+    again = {row["group_id"]: row["psnr_db"] for row in bucket.rows("metrics")}
     assert again == {name: row["psnr_db"] for name, row in found.items()}
 
 
@@ -123,7 +118,7 @@ def test_worker_processes_know_the_endpoint_and_keys(bucket, upload_bracket):
     code, text = fuse(bucket, "in", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
     assert code == 0, text
     assert list(fused(bucket)) == [f"out/fused/{i}.jpg" for i in range(3)]
-    assert {row["group_id"] for row in rows(bucket, "metrics")} == {"0", "1", "2"}
+    assert {row["group_id"] for row in bucket.rows("metrics")} == {"0", "1", "2"}
 
 
 def test_weights_and_look_in_the_bucket_give_the_picture_of_local_ones(bucket, upload_bracket):
@@ -135,7 +130,7 @@ def test_weights_and_look_in_the_bucket_give_the_picture_of_local_ones(bucket, u
     bucket.proxy.inject(503, r"mine\.json")
     workers = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
     assert fuse(bucket, "in", "--weights", weights, *workers, output="stored")[0] == 0
-    (one,), (two,) = rows(bucket, "metrics", "local"), rows(bucket, "metrics", "stored")
+    (one,), (two,) = bucket.rows("metrics", "local"), bucket.rows("metrics", "stored")
     assert one["model"] == two["model"]
     pixels = [image_io.decode(bucket.get(f"{name}/fused/a.jpg")).pixels for name in ("local", "stored")]
     assert (pixels[0] == pixels[1]).all()
@@ -157,4 +152,4 @@ def test_the_command_finds_a_look_in_the_store_that_its_options_name(bucket, upl
     bucket.put("warm.json", b'{"temperature": 0.2}')
     argv = ["--input", f"{bucket.root}/in", "--output", f"{bucket.root}/out", *bucket.beam_args]
     assert main(["fuse", *argv, "--look", f"{bucket.root}/warm.json"]) == 0
-    assert rows(bucket, "metrics")[0]["look"] == "warm.json"
+    assert bucket.rows("metrics")[0]["look"] == "warm.json"

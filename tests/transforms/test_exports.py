@@ -12,12 +12,11 @@ from lutfuse.models.fusion.twin import fuse_twin
 from lutfuse.models.looks.cube import CubeError, read_cube, write_cube
 from lutfuse.models.looks.load import load_preset
 from lutfuse.models.looks.look import Look
-from lutfuse.models.student.predictor import Predictor
 from lutfuse.transforms import exports
 from lutfuse.transforms.edit import Edit, plan_edit
 from lutfuse.transforms.exports import ACTS_ON, cube_text, exports_done, merge
-from lutfuse.transforms.exposures import planned_bytes, read_exposures
-from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket
+from lutfuse.transforms.exposures import read_exposures
+from lutfuse.transforms.fuse import fuse_bracket
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.options import FuseOptions
@@ -25,16 +24,6 @@ from lutfuse.transforms.stages import Stages
 from lutfuse.transforms.task import Task
 
 IDENTITY = np.indices((2, 2, 2), np.float64)[::-1].transpose(1, 2, 3, 0)
-
-
-@pytest.fixture(scope="module")
-def predictor():
-    return Predictor.load()
-
-
-@pytest.fixture
-def bracket(tmp_path, write_bracket):
-    return Bracket("deep/scene", tuple(write_bracket(tmp_path / "in", 3)))
 
 
 @pytest.fixture
@@ -120,11 +109,9 @@ class TestReRuns:
     """A finished bracket is skipped only while every export that is asked for is there and still good."""
 
     @pytest.fixture
-    def run(self, bracket, options, predictor):
+    def run(self, bracket, options, start_step):
         def run(**change):
-            step = FuseBrackets(dataclasses.replace(options, **change))
-            step.setup()
-            (row,) = step.process(bracket)
+            (row,) = start_step(dataclasses.replace(options, **change)).process(bracket)
             return "skipped" if row["total_ms"] is None else "fused"
 
         return run
@@ -175,14 +162,12 @@ class TestReRuns:
         run(overwrite=True)
         assert cube_path(options).read_text() != text
 
-    def test_a_bracket_whose_export_fails_is_not_finished(self, bracket, options, predictor, monkeypatch):
+    def test_a_bracket_whose_export_fails_is_not_finished(self, bracket, options, start_step, monkeypatch):
         def fail(*args, **kwargs):
             raise ValueError("no merge")
 
         monkeypatch.setattr(exports, "merge", fail)
-        step = FuseBrackets(options)
-        step.setup()
-        (failure,) = step.process(bracket)
+        (failure,) = start_step(options).process(bracket)
         assert failure.value["message"] == "ValueError: no merge"
         assert not Path(options.output, "fused").exists()
 
@@ -202,10 +187,3 @@ def test_distance_to_the_finest_lut_falls_at_every_step(frames, predictor):
         }
         distances.append([math.sqrt(np.mean((fused[n] - fused[129]) ** 2)) for n in (2, 5, 9, 17, 33, 65)])
     assert (np.diff(distances, axis=1) < 0).all()
-
-
-def test_the_merged_image_counts_in_the_memory_that_a_bracket_is_planned_for(bracket, options):
-    plain = dataclasses.replace(options, export_merge=False)
-    frame = 64 * 48 * 3
-    extra = planned_bytes(bracket, options, Stages()) - planned_bytes(bracket, plain, Stages())
-    assert extra == 2 * frame * (3 + 2)

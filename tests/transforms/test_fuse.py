@@ -1,7 +1,6 @@
 """The heavy step as a plain function: one bracket, one picture, one row."""
 
 import errno
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,33 +10,15 @@ import numpy as np
 import pytest
 
 from lutfuse.models.looks.load import load_preset
-from lutfuse.models.student.predictor import Predictor
 from lutfuse.transforms import fuse
-from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket, scores
+from lutfuse.transforms.fuse import fuse_bracket, scores
 from lutfuse.transforms.images import io as image_io
+from lutfuse.transforms.images.types import DecodeLimits
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.options import FuseOptions
-from lutfuse.transforms.recovery import recover_row
 from lutfuse.transforms.rows import METRICS_SCHEMA, TIMINGS, check_row
 from lutfuse.transforms.stages import BracketError
 from lutfuse.transforms.storage import files
-from lutfuse.transforms.task import Task
-
-
-@pytest.fixture(scope="module")
-def predictor():
-    return Predictor.load()
-
-
-@pytest.fixture
-def options(tmp_path):
-    return FuseOptions(output=f"{tmp_path}/out")
-
-
-@pytest.fixture
-def bracket(tmp_path, write_bracket):
-    *uris, reference = write_bracket(tmp_path / "in" / "scene", 3, reference=True)
-    return Bracket("deep/scene", tuple(uris), reference)
 
 
 def test_a_bracket_becomes_a_picture_and_a_row_of_the_schema(bracket, options, predictor):
@@ -67,33 +48,6 @@ def test_the_same_bracket_gives_the_same_bytes_and_any_order_the_same_picture(br
     assert np.array_equal(image_io.decode(first).pixels, again)
 
 
-def test_pipeline_row_inside_the_image_lets_a_second_run_recover_it(bracket, options, predictor):
-    row = fuse_bracket(bracket, options, predictor)
-    recovered = recover_row(Task(bracket, options, predictor.model_id))
-    timeless = {k: v for k, v in row.items() if k not in TIMINGS and k not in ("worker", "device")}
-    assert {k: recovered[k] for k in timeless} == timeless
-    assert recovered["total_ms"] is None
-    assert recover_row(Task(bracket, options, "another-model")) is None
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"quality": 90}, {"lut_size": 17}, {"image_format": "png"}, {"look": load_preset("warm")}],
-)
-def test_every_option_that_changes_pixels_changes_the_configuration_hash(bracket, options, change):
-    import dataclasses
-
-    other = dataclasses.replace(options, **change)
-    fewer = Bracket(bracket.group_id, bracket.uris[:2])
-    tasks = (
-        Task(bracket, options, "m"),
-        Task(bracket, other, "m"),
-        Task(bracket, options, "m2"),
-        Task(fewer, options, "m"),
-    )
-    assert len({task.config for task in tasks}) == len(tasks)
-
-
 def test_a_look_changes_the_picture_and_only_as_far_as_asked(bracket, tmp_path, predictor):
     def pixels(name, **look):
         options = FuseOptions(f"{tmp_path}/{name}", image_format="png", **look)
@@ -106,20 +60,6 @@ def test_a_look_changes_the_picture_and_only_as_far_as_asked(bracket, tmp_path, 
     assert name == "warm"
     assert (warm[..., 0] - warm[..., 2]).mean() > (plain[..., 0] - plain[..., 2]).mean() + 1
     assert np.array_equal(none, plain)
-
-
-@pytest.mark.parametrize("content", [b"", b"no image at all", None])
-def test_a_foreign_file_in_the_place_of_the_output_is_not_mistaken_for_a_result(
-    bracket, options, frames, content
-):
-    data = (
-        image_io.encode(frames(1)[0], format="jpeg", comment='{"lutfuse": "x"}')
-        if content is None
-        else content
-    )
-    task = Task(bracket, options, "m")
-    files.write_bytes(task.output_uri, data)
-    assert recover_row(task) is None
 
 
 @pytest.mark.parametrize("count", range(2, 10))
@@ -187,7 +127,7 @@ def test_exposures_of_different_sizes_are_refused(tmp_path, write_bracket, optio
 def test_a_file_over_the_byte_limit_is_refused_unread(bracket, options, predictor):
     import dataclasses
 
-    limited = dataclasses.replace(options, limits=image_io.DecodeLimits(max_bytes=100))
+    limited = dataclasses.replace(options, limits=DecodeLimits(max_bytes=100))
     error = failure(bracket, limited, predictor)
     assert (error.stage, error.error_type) == ("read", "too_large")
 
@@ -224,42 +164,6 @@ def test_scores_of_identical_images_are_perfect(frames):
     assert row["mef_ssim"] == pytest.approx(1, abs=1e-3)
 
 
-class TestFuseBrackets:
-    """The DoFn itself, without a runner."""
-
-    def run(self, bracket, options, progress=None):
-        step = FuseBrackets(options, progress)
-        step.setup()
-        (result,) = step.process(bracket)
-        return result
-
-    def test_a_good_bracket_is_one_row_and_the_second_time_a_recovered_one(self, bracket, options, tmp_path):
-        progress = tmp_path / "progress"
-        progress.touch()
-        assert self.run(bracket, options, str(progress))["total_ms"] > 0
-        stamp = Path(Task(bracket, options, "").output_uri).stat().st_mtime_ns
-        assert self.run(bracket, options, str(progress))["total_ms"] is None
-        assert Path(Task(bracket, options, "").output_uri).stat().st_mtime_ns == stamp
-        assert progress.read_bytes() == b"fs"
-
-    def test_overwrite_fuses_again(self, bracket, options):
-        import dataclasses
-
-        self.run(bracket, options)
-        again = self.run(bracket, dataclasses.replace(options, overwrite=True))
-        assert again["total_ms"] > 0
-
-    def test_a_bad_bracket_is_one_tagged_failure_row(self, options, tmp_path):
-        progress = tmp_path / "progress"
-        progress.touch()
-        result = self.run(Bracket("b", ("/none.jpg", "/\udce9.jpg")), options, str(progress))
-        assert result.tag == fuse.FAILURES
-        assert result.value["stage"] == "read"
-        assert result.value["input_uris"] == ["/none.jpg", "/\\udce9.jpg"]
-        assert json.dumps(result.value)
-        assert progress.read_bytes() == b"x"
-
-
 def test_threads_of_a_process_share_the_gpu_a_few_at_a_time(monkeypatch, bracket, options, predictor):
     here, most = [], []
 
@@ -276,7 +180,7 @@ def test_threads_of_a_process_share_the_gpu_a_few_at_a_time(monkeypatch, bracket
     with ThreadPoolExecutor(8) as threads:
         rows = list(threads.map(lambda scene: fuse_bracket(scene, options, predictor), scenes))
     assert {row["device"] for row in rows} == {"cuda"}
-    assert max(most) <= fuse.GPU_SLOTS
+    assert max(most) <= fuse.MAX_ON_GPU
 
 
 def test_on_the_cpu_no_thread_waits_for_another(monkeypatch, bracket, options, predictor):
@@ -286,5 +190,5 @@ def test_on_the_cpu_no_thread_waits_for_another(monkeypatch, bracket, options, p
 
         __exit__ = None
 
-    monkeypatch.setattr(fuse, "_GPU_SLOTS", Taken())
+    monkeypatch.setattr(fuse, "GPU_SLOTS", Taken())
     assert fuse_bracket(bracket, replace(options, device="cpu"), predictor)["device"] == "cpu"

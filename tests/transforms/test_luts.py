@@ -9,25 +9,13 @@ import pytest
 from lutfuse.models.looks.bake import unit_lut
 from lutfuse.models.looks.cube import Cube, write_cube
 from lutfuse.models.looks.load import load_preset
-from lutfuse.models.student.predictor import Predictor
 from lutfuse.transforms import luts
-from lutfuse.transforms.fuse import FuseBrackets, fuse_bracket
+from lutfuse.transforms.fuse import fuse_bracket
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.luts import lut_uri, read_given
 from lutfuse.transforms.options import FuseOptions, GivenLuts
 from lutfuse.transforms.stages import BracketError, Stages
-from lutfuse.transforms.task import Task
-
-
-@pytest.fixture(scope="module")
-def predictor():
-    return Predictor.load()
-
-
-@pytest.fixture
-def bracket(tmp_path, write_bracket):
-    return Bracket("deep/scene", tuple(write_bracket(tmp_path / "in", 3)))
 
 
 def identity(size):
@@ -126,14 +114,13 @@ def test_a_file_larger_than_any_lut_is_refused_unread(tmp_path, bracket, monkeyp
 
 @pytest.mark.parametrize("look", [None, load_preset("warm")])
 def test_a_re_run_fuses_again_exactly_the_brackets_whose_lut_was_edited(
-    tmp_path, bracket, write_bracket, predictor, look
+    tmp_path, bracket, write_bracket, start_step, look
 ):
     other = Bracket("other", tuple(write_bracket(tmp_path / "in2", 2)))
     out = f"{tmp_path}/out"
 
     def run(**chosen):
-        step = FuseBrackets(FuseOptions(out, lut_size=5, look=look, **chosen))
-        step.setup()
+        step = start_step(FuseOptions(out, lut_size=5, look=look, **chosen))
         rows = [row for b in (bracket, other) for row in step.process(b)]
         return [row["total_ms"] is not None for row in rows]
 
@@ -144,15 +131,3 @@ def test_a_re_run_fuses_again_exactly_the_brackets_whose_lut_was_edited(
     assert run(luts=given) == [False, True]
     assert run(luts=given) == [False, False]
     assert run() == [False, True]
-
-
-def test_a_given_lut_is_part_of_the_configuration(bracket):
-    options = FuseOptions("out")
-    hashes = {
-        Task(bracket, options, "m", Cube(lut)).config for lut in (identity(2), identity(3), 1 - identity(3))
-    }
-    hashes |= {
-        Task(bracket, options, "m").config,
-        Task(bracket, options, "m", Cube(identity(3), "title")).config,
-    }
-    assert len(hashes) == 4

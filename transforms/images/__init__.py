@@ -1,1 +1,1 @@
-"""Pictures to and from bytes, one module a format. Knows neither Beam nor storage."""
+"""Image files: decoding, encoding and metadata, one module per format. Knows neither Beam nor storage."""

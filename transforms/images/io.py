@@ -1,4 +1,4 @@
-"""Pictures to and from bytes: the format is told by content, limits come first, orientation is undone.
+"""Decode and encode image files: format by content, limits checked before decoding, orientation applied.
 
 Pure functions on untrusted bytes: they return a valid result or raise ImageError.
 """
@@ -12,8 +12,9 @@ from lutfuse.models.contract import Pixels
 from lutfuse.transforms.images import jpeg as image_jpeg
 from lutfuse.transforms.images import png as image_png
 from lutfuse.transforms.images import tiff as image_tiff
-from lutfuse.transforms.images.exif import ExposureInfo, carry_exif, exposure_tags
+from lutfuse.transforms.images.exif import ExposureInfo, exposure_tags
 from lutfuse.transforms.images.types import (
+    JPEG_QUALITY,
     DecodedImage,
     DecodeLimits,
     ImageError,
@@ -23,31 +24,17 @@ from lutfuse.transforms.images.types import (
     rgb_profile,
 )
 
-__all__ = [
-    "DecodeLimits",
-    "DecodedImage",
-    "ExposureInfo",
-    "ImageError",
-    "ImageHeader",
-    "carry_exif",
-    "decode",
-    "encode",
-    "exposure_info",
-    "read_comment",
-    "read_header",
-]
-
 _DEFAULT_LIMITS = DecodeLimits()
 _FIRST_READ_BYTES = 64 << 10
 _MAX_COMMENT_BYTES = 32 << 10
 
-_OPENERS: dict[tuple[bytes, ...], type[ImageFile]] = {
+_READERS: dict[tuple[bytes, ...], type[ImageFile]] = {
     image_jpeg.SIGNATURES: image_jpeg.JpegFile,
     image_png.SIGNATURES: image_png.PngFile,
     image_tiff.SIGNATURES: image_tiff.TiffFile,
 }
-# (offset, bytes there, name) of pictures that people do send, and that are not read.
-_FOREIGN = (
+# (offset, magic bytes, name) of formats that users do send and that are not supported.
+_UNSUPPORTED = (
     (0, b"GIF8", "GIF"),
     (8, b"WEBP", "WebP"),
     (4, b"ftypcrx", "Canon raw"),
@@ -68,13 +55,13 @@ _FOREIGN = (
 
 
 def _open(data: bytes) -> ImageFile:
-    """The file behind the bytes, whatever its name says; raises ImageError for what is not read."""
+    """The reader for the format that the content says; raises ImageError if it is not supported."""
     if not data:
         raise ImageError("empty", "file is empty")
-    for signatures, opener in _OPENERS.items():
+    for signatures, reader in _READERS.items():
         if data.startswith(signatures):
-            return opener(data)
-    for offset, magic, name in _FOREIGN:
+            return reader(data)
+    for offset, magic, name in _UNSUPPORTED:
         if data.startswith(magic, offset):
             raise ImageError("unsupported", f"{name} file; exposures must be JPEG, PNG or TIFF, convert it")
     raise ImageError("not_an_image", f"no JPEG, PNG or TIFF: starts with {data[:16]!r}")
@@ -100,9 +87,10 @@ def _check_size(size: int, limits: DecodeLimits) -> None:
 
 
 def read_header(source: bytes | BinaryIO, limits: DecodeLimits = _DEFAULT_LIMITS) -> ImageHeader:
-    """Size, depth and format, before any decoding; raises ImageError, also for what passes the limits.
+    """Size, depth and format, without decoding pixels.
 
-    `source` is a file's bytes, a prefix of them, or a stream, which is read only as far as the header goes.
+    `source` is a file's bytes, a prefix of them, or a stream, which is read only as far as the header.
+    Raises ImageError, also where the image exceeds `limits`.
     """
     if isinstance(source, bytes):
         _check_size(len(source), limits)
@@ -120,10 +108,10 @@ def read_header(source: bytes | BinaryIO, limits: DecodeLimits = _DEFAULT_LIMITS
 
 
 def decode(data: bytes, limits: DecodeLimits = _DEFAULT_LIMITS) -> DecodedImage:
-    """The picture as a viewer shows it: upright RGB, grey and palette expanded, full alpha dropped.
+    """The image as a viewer shows it: upright RGB, grey and palette expanded, opaque alpha dropped.
 
-    Raises ImageError for anything damaged, too large or not to be had without guessing (CMYK, float, several
-    pages or frames, transparency). Memory: at most about three times the decoded picture.
+    Raises ImageError for damaged or too large files, and for what cannot be converted without guessing (CMYK,
+    float samples, several pages or frames, transparency). Peak memory: about three times the decoded image.
     """
     _check_size(len(data), limits)
     image = _open(data)
@@ -133,8 +121,8 @@ def decode(data: bytes, limits: DecodeLimits = _DEFAULT_LIMITS) -> DecodedImage:
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """[H, W, 3] as stored -> as displayed, after EXIF orientation 1…8."""
-    if orientation in (5, 7):  # mirrored along a diagonal
+    """[H, W, 3] as stored -> as displayed, for an EXIF orientation of 1 to 8."""
+    if orientation in (5, 7):  # mirrored about a diagonal
         pixels = cv2.transpose(pixels)
         return cv2.flip(pixels, -1) if orientation == 7 else pixels
     turns = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -152,15 +140,16 @@ def encode(
     exif: bytes | None = None,
     comment: str | None = None,
 ) -> bytes:
-    """[H, W, 3] uint8 or uint16 RGB -> a JPEG (8 bit), PNG or TIFF file; the same input, the same bytes.
+    """[H, W, 3] uint8 or uint16 RGB -> a JPEG (8 bit), PNG or TIFF file; deterministic.
 
-    `quality`, 1…100, is for JPEG alone. `comment` is any text without NUL, up to 32 KiB of UTF-8; it
-    lies in the first 128 KiB, where read_comment() finds it. Raises ValueError.
+    `quality`, within JPEG_QUALITY, is for JPEG only. `comment` is any text without NUL, at most 32 KiB of
+    UTF-8; it lies in the first 128 KiB of the file, where read_comment() finds it. Raises ValueError for
+    invalid arguments.
     """
     if format not in get_args(ImageFormat):
         raise ValueError(f"format={format!r} must be one of {', '.join(get_args(ImageFormat))}")
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality={quality} must be 1…100; 95 is a good choice")
+    if not JPEG_QUALITY.allow(quality):
+        raise ValueError(f"quality={quality} must be {JPEG_QUALITY}; 95 is a good choice")
     if (
         pixels.ndim != 3
         or pixels.shape[2] != 3
@@ -193,7 +182,7 @@ def _check_comment(comment: str | None) -> None:
 
 
 def read_comment(data: bytes) -> str | None:
-    """The comment that encode() stored; `data` may be a file's first 128 KiB. None for other files."""
+    """The comment that encode() stored, from a file or its first 128 KiB; None if there is none."""
     try:
         return _open(data).comment
     except ImageError:
@@ -201,9 +190,9 @@ def read_comment(data: bytes) -> str | None:
 
 
 def exposure_info(data: bytes) -> ExposureInfo:
-    """Capture time, exposure, lens and size from a file or its first 256 KiB; what is not there is None.
+    """Capture time, exposure, lens and size from a file or its first 256 KiB; None for what is missing.
 
-    `width` is None if the header lies beyond `data`: some TIFF writers put their tags at the end.
+    Never raises. `width` is None if the header lies beyond `data`: some TIFF writers put their tags last.
     """
     try:
         image = _open(data)

@@ -1,4 +1,4 @@
-"""JPEG: segments, decoding that refuses damage, and encoding with profile, EXIF and comment."""
+"""JPEG: segments, strict decoding, and encoding with ICC profile, EXIF and comment."""
 
 import re
 import struct
@@ -22,25 +22,25 @@ _ICC = b"ICC_PROFILE\0"
 _APP1, _APP2, _COM, _SOS = 0xE1, 0xE2, 0xFE, 0xDA
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0…15 without DHT, JPG and DAC
 _MAX_SEGMENT = 0xFFFF - 2
-_MAX_SIDE = 65500  # of libjpeg
-_MAX_SEGMENTS = 2048  # an ICC profile of 16 MB takes 255
-# Each scan of a progressive file costs a pass over the picture; common encoders write about ten.
+_MAX_SIDE = 65500  # px; the limit of libjpeg
+_MAX_SEGMENTS = 2048  # before the first scan; an ICC profile of 16 MB takes 255
+# Each scan of a progressive file costs a pass over the image; common encoders write about ten.
 _MAX_SCANS = 100
 _PROGRESSIVE = 0xC2
-_UNSEEN = 14  # low bit of a coefficient that no scan has brought
+_UNSEEN = 14  # lowest bit so far of a coefficient that no scan has coded; higher than any that is valid
 _AFTER_FILL = re.compile(rb"\xff+[^\xff]", re.DOTALL)  # fill bytes before a marker are legal
 _EXTRANEOUS = re.compile(r"damaged JPEG: Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """A start-of-frame segment."""
+    """A start-of-frame segment (SOF)."""
 
     marker: int
     precision: int
     height: int
     width: int
-    components: bytes  # their identifiers
+    components: bytes  # identifier of each colour component
 
     @classmethod
     def parse(cls, marker: int, body: bytes) -> "_Frame | None":
@@ -51,7 +51,7 @@ class _Frame:
 
 
 class JpegFile:
-    """A JPEG file, or a prefix of one, read up to its first scan."""
+    """A JPEG file or a prefix of one, parsed up to its first scan."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -78,7 +78,7 @@ class JpegFile:
         self.icc: bytes | None = b"".join(profile[i] for i in sorted(profile)) if complete else None
 
     def _segments(self) -> Iterator[tuple[int, int, int]]:
-        """(marker, start, end of its body) up to and including the first scan header."""
+        """(marker, start, end of the body) of each segment, up to and including the first scan header."""
         data, at = self._data, 2
         for _ in range(_MAX_SEGMENTS):
             code = _AFTER_FILL.match(data, at)
@@ -95,15 +95,15 @@ class JpegFile:
             at = end
 
     def header(self) -> ImageHeader:
-        """Size and kind; raises ImageError for what libjpeg-turbo or a photographer could not use."""
+        """Size and depth; raises ImageError for a kind of JPEG that is not supported."""
         frame = self._frame
         if frame is None:
             raise ImageError(
                 "truncated", f"JPEG of {len(self._data)} bytes ends or breaks before its frame header"
             )
         if frame.marker not in (0xC0, 0xC1, _PROGRESSIVE):
-            sort = "arithmetic-coded" if frame.marker >= 0xC9 else "lossless or hierarchical"
-            raise ImageError("unsupported", f"{sort} JPEG; save it as a baseline or progressive one")
+            kind = "arithmetic-coded" if frame.marker >= 0xC9 else "lossless or hierarchical"
+            raise ImageError("unsupported", f"{kind} JPEG; save it as a baseline or progressive one")
         if frame.precision != 8:
             raise ImageError(
                 "unsupported", f"{frame.precision}-bit JPEG; JPEG must have 8 bits, use 16-bit TIFF or PNG"
@@ -121,7 +121,7 @@ class JpegFile:
         return ImageHeader("jpeg", width, height, 8, len(frame.components), turn)
 
     def decode(self) -> Pixels:
-        """[H, W, 3] uint8 RGB as stored. One pass of libjpeg-turbo, in which every warning is an error."""
+        """[H, W, 3] uint8 RGB as stored; every warning of libjpeg-turbo is an error."""
         self.header()
         frame, start = self._checked_frame()
         try:
@@ -133,13 +133,13 @@ class JpegFile:
         return _decode_strictly(repaired, frame)
 
     def _checked_frame(self) -> tuple[_Frame, int]:
-        """(frame, offset of its first scan), once the scans promise all of it at a bounded price."""
+        """(frame, offset of the first scan), after cheap checks that the scans can be complete."""
         frame, start, data = self._frame, self._scan_start, self._data
         if frame is None or start is None:
             raise ImageError("truncated", f"JPEG of {len(data)} bytes ends or breaks before its first scan")
-        if data.rfind(b"\xff\xd9", start) < 0:  # searched from the end, where it is
+        if data.rfind(b"\xff\xd9", start) < 0:  # searched from the end, where it should be
             raise ImageError("truncated", "JPEG has no end marker: the file is cut off")
-        # A block of 8×8 samples takes at least one bit: refuse a huge picture that a few bytes promise.
+        # A block of 8×8 samples takes at least one bit, so a few bytes cannot hold a huge image.
         blocks = -(-frame.width // 8) * -(-frame.height // 8)
         if (len(data) - start) * 8 < blocks:
             size = f"{frame.width}×{frame.height}"
@@ -150,14 +150,14 @@ class JpegFile:
 
 
 def _end_of_image(data: bytes, start: int) -> int:
-    """Offset of the end marker. Cameras append previews behind it, with scans and ends of their own."""
+    """Offset of the first end marker: previews that cameras append have markers of their own."""
     return data.find(b"\xff\xd9", start)
 
 
 def _check_scans(data: bytes, start: int, frame: _Frame) -> None:
-    """Raise ImageError unless the scans bring every coefficient of every component to its last bit.
+    """Raise ImageError unless the scans code every coefficient of every component down to its lowest bit.
 
-    libjpeg fills what no scan brings with grey or blur, and says nothing.
+    libjpeg shows missing scans as grey or blurred areas without a warning.
     """
     low_bit = {component: np.full(64, _UNSEEN) for component in frame.components}
     end = _end_of_image(data, start)
@@ -165,7 +165,7 @@ def _check_scans(data: bytes, start: int, frame: _Frame) -> None:
     while start >= 0 and scans <= _MAX_SCANS:
         scans += 1
         names_end = start + 5 + 2 * int.from_bytes(data[start + 4 : start + 5], "big")
-        spectrum = data[names_end : names_end + 3]  # first and last coefficient, high and low bit
+        spectrum = data[names_end : names_end + 3]  # first and last coefficient; high and low bit in one byte
         for name in data[start + 5 : names_end : 2]:
             if name in low_bit and len(spectrum) == 3:
                 low_bit[name][spectrum[0] : spectrum[1] + 1] = spectrum[2] & 15
@@ -177,9 +177,9 @@ def _check_scans(data: bytes, start: int, frame: _Frame) -> None:
 
 
 def _decode_strictly(stream: bytes, frame: _Frame) -> NDArray[np.uint8]:
-    """[H, W, 3]; raises ImageError at the first warning of libjpeg-turbo."""
+    """[H, W, 3] uint8 RGB; raises ImageError at the first warning of libjpeg-turbo."""
     try:
-        # Two parsers must agree on the size before memory is taken on the word of either.
+        # Both parsers must agree on the size, or a crafted file makes libjpeg allocate beyond the limit.
         height, width = simplejpeg.decode_jpeg_header(stream)[:2]
         if (height, width) != (frame.height, frame.width):
             raise ImageError(
@@ -194,10 +194,10 @@ def _decode_strictly(stream: bytes, frame: _Frame) -> NDArray[np.uint8]:
 
 
 def _without_padding(stream: bytes, scan_start: int, warning: str) -> bytes | None:
-    """The stream without the bytes before its end marker that `warning` counts; None if they are not padding.
+    """The stream without the padding before its end marker that `warning` reports; None if it is no padding.
 
-    Some cameras pad the scan with one repeated byte. Anything else left over is what damage further up
-    leaves: the decoder lost step, and made the right number of blocks from fewer bytes.
+    Some cameras pad the scan with one repeated byte. Any other surplus is a sign of damage: the decoder lost
+    synchronisation and filled the image from fewer bytes.
     """
     match = _EXTRANEOUS.fullmatch(warning)
     end = _end_of_image(stream, scan_start)
@@ -208,10 +208,10 @@ def _without_padding(stream: bytes, scan_start: int, warning: str) -> bytes | No
 def encode_jpeg(
     pixels: Pixels, quality: int, icc: bytes | None, exif: bytes | None, comment: str | None
 ) -> bytes:
-    """[H, W, 3] RGB -> JPEG; 16-bit pixels are rounded to 8.
+    """[H, W, 3] uint8 or uint16 RGB -> JPEG; 16-bit values are rounded to 8 bit.
 
-    From quality 90 on colour keeps its full resolution (4:4:4: 4 dB better for a fifth more bytes); below it
-    is halved both ways (4:2:0). The comment lies before the profile, in the first 64 KiB.
+    Chroma is stored at full resolution (4:4:4) from quality 90 on, 4 dB better for a fifth more bytes, and at
+    4:2:0 below. The comment lies before the profile, in the first 128 KiB. Raises ValueError.
     """
     if max(pixels.shape) > _MAX_SIDE:
         raise ValueError(f"{pixels.shape[1]}×{pixels.shape[0]} pixels; JPEG has {_MAX_SIDE} a side, use TIFF")
@@ -226,7 +226,7 @@ def encode_jpeg(
         segments += _segment(_COM, COMMENT_PREFIX + comment.encode(), "comment")
     if icc is not None:
         segments += _profile_segments(icc)
-    # Readers expect JFIF's own segment first and EXIF right behind it.
+    # Readers expect the JFIF segment first and EXIF right after it.
     head = 4 + int.from_bytes(encoded[4:6], "big") if encoded[2:4] == b"\xff\xe0" else 2
     return encoded[:head] + segments + encoded[head:]
 
@@ -238,7 +238,7 @@ def _segment(marker: int, body: bytes, name: str) -> bytes:
 
 
 def _profile_segments(icc: bytes) -> bytes:
-    """The profile in numbered parts, as ICC.1 annex B has it."""
+    """The profile in numbered segments, after ICC.1 annex B."""
     room = _MAX_SEGMENT - len(_ICC) - 2
     parts = [icc[i : i + room] for i in range(0, len(icc), room)]
     if len(parts) > 255:

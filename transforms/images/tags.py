@@ -1,6 +1,6 @@
-"""Tag directories (IFDs), which TIFF and EXIF share: read from untrusted bytes, and written.
+"""Tag directories (IFDs) of TIFF and EXIF: reading from untrusted bytes, and writing.
 
-Reading never raises: what lies outside the bytes is absent.
+Reading never raises: a tag whose value lies outside the data is left out.
 """
 
 import struct
@@ -11,11 +11,11 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-_MAX_ENTRIES = 4096  # a directory of a real file has some tens
-_MAX_INTEGERS = 1 << 20  # of one tag; the longest real ones list strips
+_MAX_ENTRIES = 4096  # real directories have some tens
+_MAX_INTEGERS = 1 << 20  # of one tag; the longest real tags list strips
 _MAX_TEXT_BYTES = 1 << 16
 
-# TIFF field types -> bytes and numpy kind of one element; a rational is two elements.
+# TIFF field type -> NumPy type of one element; a rational is two elements.
 _ELEMENT = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 10: "i4"}
 _ELEMENT |= {11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 _RATIONALS = (5, 10)
@@ -26,7 +26,7 @@ ASCII, SHORT, LONG, UNDEFINED = 2, 3, 4, 7
 class Tag:
     """One directory entry.
 
-    The value stays where it is until asked for: a hostile file can claim the same gigabyte a thousand times.
+    The value is not copied before it is used: a hostile file can claim the same gigabyte a thousand times.
     """
 
     type: int
@@ -45,19 +45,19 @@ class Tag:
 
     @property
     def elements(self) -> NDArray[np.generic]:
-        """[n] in the tag's element type; a rational takes two, numerator first."""
+        """[n] values in the tag's own type; a rational takes two, numerator first."""
         dtype = np.dtype(self.order + _ELEMENT[self.type])
         count = len(self) // dtype.itemsize
         return np.frombuffer(self.data, dtype, count, self.start) if count else np.empty(0, dtype)
 
     def integers(self) -> NDArray[np.int64]:
-        """The first values, [n] int64; empty for a type that holds no integers."""
+        """The first values, [n] int64 with n limited; empty for a type that holds no integers."""
         if self.type in (1, 3, 4, 6, 8, 9, 13, 16, 17, 18):
             return self.elements[:_MAX_INTEGERS].astype(np.int64)
         return np.empty(0, np.int64)
 
     def number(self) -> Fraction | None:
-        """The first value; None if there is none or it is x/0, NaN or infinite."""
+        """The first value; None if there is none, or it is NaN, infinite or a fraction with denominator 0."""
         values = self.elements[: 2 if self.type in _RATIONALS else 1].tolist()
         try:
             return Fraction(*values) if self.type in _RATIONALS else Fraction(values[0])
@@ -65,14 +65,14 @@ class Tag:
             return None
 
     def text(self) -> str | None:
-        """Up to the first NUL, stripped; None if nothing is left."""
+        """The text up to the first NUL, stripped; None if it is empty or the tag holds no text."""
         if self.type not in (ASCII, UNDEFINED):
             return None
         text = self.data[self.start : self.start + min(len(self), _MAX_TEXT_BYTES)]
         return text.split(b"\0", 1)[0].decode("utf-8", "replace").strip() or None
 
     def little_endian(self) -> "Tag":
-        """The same value in little-endian order."""
+        """The same tag in little-endian byte order."""
         if self.order == "<":
             return self
         return Tag(self.type, self.elements.astype(self.elements.dtype.newbyteorder("<")).tobytes())
@@ -88,12 +88,12 @@ class TagReader:
         self._data = data
         self.order = ">" if data[:2] == b"MM" else "<"
         self.big = data[:4] in (b"II+\0", b"MM\0+")
-        # Entry count, an entry's (tag, type, count), an offset; and how many value bytes fit in an entry.
+        # Formats of an entry count, an entry's (tag, type, count), an offset; bytes of a value in its entry.
         count, entry, offset, self._inline = ("Q", "HHQ", "Q", 8) if self.big else ("H", "HHI", "I", 4)
         self._count = struct.Struct(self.order + count)
         self._entry = struct.Struct(self.order + entry)
         self._offset = struct.Struct(self.order + offset)
-        self.complete = True  # until an entry or a value is found to lie outside the data
+        self.complete = True  # False once an entry or a value was found to lie outside the data
         self.first_offset = self._read(self._offset, 8 if self.big else 4) or 0
 
     def _read(self, form: struct.Struct, at: int) -> int | None:
@@ -130,7 +130,7 @@ class TagReader:
         return Tag(kind, self._data, start, self.order, size)
 
     def child(self, parent: Ifd, pointer: int) -> Ifd:
-        """The directory that a tag of `parent` points to; empty if there is none."""
+        """The directory that the tag `pointer` of `parent` points to; empty if there is none."""
         offsets = integers_of(parent, pointer)
         return self.directory(int(offsets[0]))[0] if len(offsets) else {}
 
@@ -148,7 +148,7 @@ def pack_tiff(ifd0: Mapping[int, Tag], children: Mapping[int, Mapping[int, Tag]]
 
 
 def _pack_directory(ifd: Mapping[int, Tag], start: int) -> bytes:
-    """One directory for offset `start`, followed by its long values in tag order."""
+    """One directory placed at offset `start`, followed by its long values in tag order."""
     table = struct.pack("<H", len(ifd))
     heap = b""
     heap_start = start + 2 + 12 * len(ifd) + 4
@@ -161,11 +161,11 @@ def _pack_directory(ifd: Mapping[int, Tag], start: int) -> bytes:
     return table + bytes(4) + heap
 
 
-def integers_of(ifd: Ifd, kind: int) -> NDArray[np.int64]:
-    """The first values of a tag, [n] int64; empty where the directory has no such tag."""
-    return ifd[kind].integers() if kind in ifd else np.empty(0, np.int64)
+def integers_of(ifd: Ifd, number: int) -> NDArray[np.int64]:
+    """The first values of tag `number`, [n] int64; empty where the directory has no such tag."""
+    return ifd[number].integers() if number in ifd else np.empty(0, np.int64)
 
 
 def integers_tag(kind: int, values: Iterable[int] | NDArray[np.int64]) -> Tag:
-    """A SHORT, LONG or BYTE tag, little-endian."""
+    """A little-endian tag of an integer type such as SHORT or LONG."""
     return Tag(kind, np.asarray(values, "<" + _ELEMENT[kind]).tobytes())

@@ -1,4 +1,4 @@
-"""TIFF: which pictures are read, and how one is written."""
+"""TIFF: tags to a header, which kinds are supported, and encoding. The pixels are read by `tiff_blocks`."""
 
 import zlib
 
@@ -40,7 +40,7 @@ _SUB_IFDS, _EXTRA, _FORMAT, _ICC, _DNG = 330, 338, 339, 34675, 50706
 
 _INVERTED, _RGB, _PALETTE = 0, 2, 3
 _COLOURS = {_INVERTED: 1, blocks.GREY: 1, _RGB: 3, _PALETTE: 1}
-_SORTS = {
+_UNSUPPORTED_COLOURS = {
     4: "mask",
     5: "CMYK",
     6: "YCbCr",
@@ -55,11 +55,11 @@ _UNSIGNED, _UNDEFINED_FORMAT = 1, 4
 _MAX_PAGES = 64
 _MAX_BLOCKS = 1 << 20
 _MAX_EXTRA_SAMPLES = 8
-_STRIP_BYTES = 1 << 20  # of pixels, before packing
+_STRIP_BYTES = 1 << 20  # of one written strip, before compression
 
 
 class TiffFile:
-    """A TIFF file, or a prefix of one, read as far as its first directory is there."""
+    """A TIFF file or a prefix of one; its first directory is parsed as far as it is there."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -69,19 +69,19 @@ class TiffFile:
 
     @property
     def exif(self) -> bytes | None:
-        """What EXIF would keep of the file's tags, as a block of its own; None if that is nothing."""
+        """An EXIF block with the tags of the file that are worth keeping; None if there are none."""
         main, children = kept_tags(self._data)
         return pack_tiff(main, children) if main or any(children.values()) else None
 
     @property
     def icc(self) -> bytes | None:
-        """The profile tag; None if it is longer than any profile."""
+        """The ICC profile; None if there is none, or it is larger than any real profile."""
         tag = self._tags.get(_ICC)
         return tag.raw if tag is not None and len(tag) <= MAX_PROFILE_BYTES else None
 
     @property
     def comment(self) -> str | None:
-        """Our own image description; None for anybody else's."""
+        """The image description if encode_tiff() wrote it, else None."""
         tag = self._tags.get(_DESCRIPTION)
         text = tag.raw if tag is not None and len(tag) <= _MAX_COMMENT_BYTES else b""
         if not text.startswith(_COMMENT_PREFIX):
@@ -100,7 +100,7 @@ class TiffFile:
         return int(self._integers(number, default)[0])
 
     def header(self) -> ImageHeader:
-        """Size and kind; raises ImageError for raw files, several pages, and what is not 8 or 16 bit."""
+        """Size and depth; raises ImageError for a kind of TIFF that is not supported."""
         if not self._tags or not self._complete:
             raise ImageError("truncated", f"TIFF of {len(self._data)} bytes ends before its tags do")
         self._reject_raw()
@@ -109,14 +109,14 @@ class TiffFile:
             raise ImageError("corrupt", f"TIFF header says {width}×{height} pixels")
         depth, samples = self._sample_bits(), self._integer(blocks.SAMPLES, 1)
         self._check_colours(depth, samples)
-        self._check_packing()
+        self._check_compression()
         self._reject_pages()
         turn = orientation(self._tags)
-        shown = displayed_size(width, height, turn)
-        return ImageHeader("tiff", *shown, 16 if depth == 16 else 8, samples, turn)
+        displayed = displayed_size(width, height, turn)
+        return ImageHeader("tiff", *displayed, 16 if depth == 16 else 8, samples, turn)
 
     def _reject_raw(self) -> None:
-        # Raw files are TIFFs whose first picture is a preview of what lies in a sub-directory.
+        # The first image of a raw file is a preview; the sensor data lie in a sub-directory.
         is_preview = self._integer(_SUBFILE, 0) & 1 and _SUB_IFDS in self._tags
         if is_preview or _DNG in self._tags or self._data[8:10] == b"CR":
             raise ImageError("unsupported", "camera raw file; develop it to TIFF or JPEG first")
@@ -125,25 +125,25 @@ class TiffFile:
         bits, formats = self._integers(blocks.BITS, 1), self._integers(_FORMAT, _UNSIGNED)
         if not np.isin(formats, (_UNSIGNED, _UNDEFINED_FORMAT)).all():
             raise ImageError(
-                "unsupported", "TIFF of signed or floating-point samples; save it as 8 or 16 bit"
+                "unsupported", "TIFF with signed or floating-point samples; save it as 8 or 16 bit"
             )
         if bits[0] not in (8, 16) or (bits != bits[0]).any():
             shown = ", ".join(map(str, bits[:8]))
-            raise ImageError("unsupported", f"TIFF of {shown} bits per sample; save it as 8 or 16 bit")
+            raise ImageError("unsupported", f"TIFF with {shown} bits per sample; save it as 8 or 16 bit")
         return int(bits[0])
 
     def _check_colours(self, depth: int, samples: int) -> None:
         photometric = self._integer(blocks.PHOTOMETRIC, blocks.GREY)
         if photometric not in _COLOURS:
-            sort = _SORTS.get(photometric, f"colour model {photometric}")
-            raise ImageError("unsupported", f"{sort} TIFF; exposures must be RGB or grey, convert it first")
+            name = _UNSUPPORTED_COLOURS.get(photometric, f"colour model {photometric}")
+            raise ImageError("unsupported", f"{name} TIFF; exposures must be RGB or grey, convert it first")
         colours = _COLOURS[photometric]
         if not colours <= samples <= colours + _MAX_EXTRA_SAMPLES:
             raise ImageError("corrupt", f"TIFF with {samples} samples per pixel for {colours} colours")
         if photometric == _PALETTE and (depth != 8 or len(self._integers(_COLORMAP)) != 3 * 256):
             raise ImageError("corrupt", "TIFF palette does not have 256 colours")
 
-    def _check_packing(self) -> None:
+    def _check_compression(self) -> None:
         compression = self._integer(blocks.COMPRESSION, blocks.STORED)
         if compression not in _COMPRESSIONS:
             raise ImageError(
@@ -151,11 +151,11 @@ class TiffFile:
             )
         if self._integer(_FILL_ORDER, 1) != 1 or self._integer(_PREDICTOR, 1) not in (1, 2):
             raise ImageError(
-                "unsupported", "TIFF of reversed bits or floating-point predictor; save it as 8 or 16 bit"
+                "unsupported", "TIFF with reversed bits or a floating-point predictor; save it as 8 or 16 bit"
             )
 
     def _reject_pages(self) -> None:
-        """Reduced copies (bit 0 of the subfile type) and masks (bit 2) are no pages of their own."""
+        """Reduced copies (bit 0 of the subfile type) and masks (bit 2) do not count as pages."""
         offset = self._next
         for _ in range(_MAX_PAGES):
             tags, following = self._reader.directory(offset)
@@ -164,12 +164,12 @@ class TiffFile:
             kind = integers_of(tags, _SUBFILE)
             if not (len(kind) and kind[0] & 5):
                 raise ImageError(
-                    "unsupported", "TIFF of several pages; an exposure must be one picture, split it"
+                    "unsupported", "TIFF with several pages; an exposure must be a single image, split it"
                 )
             offset = following
 
     def decode(self) -> Pixels:
-        """[H, W, 3] uint8 or uint16 RGB as stored; every strip or tile must unpack to its full size."""
+        """[H, W, 3] uint8 or uint16 RGB as stored; every strip or tile must decompress to its full size."""
         self.header()
         layout = self._layout()
         return self._to_rgb(blocks.read_pixels(self._data, layout, self._sections(layout)))
@@ -193,14 +193,14 @@ class TiffFile:
             planes=samples if self._integer(_PLANAR, 1) == 2 else 1,
             tiled=tiled,
         )
-        # Tiles at the edge are padded to full size: harmless, unless the padding is what fills the memory.
+        # Tiles at the edge are padded to full size; a hostile file may be nearly all padding.
         block = (layout.block_width, layout.block_height)
         if min(block) < 1 or layout.padded_area > max(4 * width * height, 1 << 20):
-            raise ImageError("corrupt", f"TIFF blocks of {block} for a picture of {width}×{height}")
+            raise ImageError("corrupt", f"TIFF blocks of {block} for an image of {width}×{height}")
         return layout
 
     def _sections(self, layout: blocks.Layout) -> NDArray[np.int64]:
-        """[blocks, (offset, bytes)]; raises ImageError if one is missing, short or beyond the end."""
+        """[blocks, 2] offset and bytes; raises ImageError if one is missing, short or out of bounds."""
         planes, down, across = layout.grid
         count = planes * down * across
         if count > _MAX_BLOCKS:
@@ -218,16 +218,16 @@ class TiffFile:
             raise ImageError(
                 "truncated", "TIFF strip or tile is cut short or reaches beyond the end of the file"
             )
-        # Real blocks never overlap: refuse one long section that is named a million times.
+        # Blocks never overlap in real files; a hostile one may list the same section a million times.
         if sizes.sum() > len(self._data):
             raise ImageError("corrupt", "TIFF strips or tiles overlap")
         return np.stack((offsets, sizes), axis=1)
 
     def _to_rgb(self, pixels: Pixels) -> Pixels:
-        """[H, W, samples] -> [H, W, 3] C-contiguous; raises ImageError where alpha is not full everywhere."""
+        """[H, W, samples] -> [H, W, 3] C-contiguous; raises ImageError unless alpha is opaque everywhere."""
         photometric = self._integer(blocks.PHOTOMETRIC, blocks.GREY)
         colours = _COLOURS[photometric]
-        # 1 and 2 are transparency; 0 is a channel for other ends, such as a saved selection.
+        # 1 and 2 are alpha; 0 is a channel for other purposes, such as a saved selection.
         for channel, kind in enumerate(self._integers(_EXTRA, 0)[: pixels.shape[2] - colours], colours):
             if kind in (1, 2) and pixels[..., channel].min() != np.iinfo(pixels.dtype).max:
                 raise ImageError(
@@ -244,9 +244,9 @@ class TiffFile:
 
 
 def encode_tiff(pixels: Pixels, icc: bytes | None, exif: bytes | None, comment: str | None) -> bytes:
-    """[H, W, 3] RGB -> TIFF of the same depth, deflated with the horizontal predictor, all tags in front.
+    """[H, W, 3] uint8 or uint16 RGB -> TIFF of the same depth: deflate, horizontal predictor, tags first.
 
-    The comment takes the place of the image description, if there is one.
+    `comment` replaces the image description.
     """
     height, width = pixels.shape[:2]
     rows = max(_STRIP_BYTES // (width * 3 * pixels.itemsize), 1)
@@ -272,9 +272,9 @@ def encode_tiff(pixels: Pixels, icc: bytes | None, exif: bytes | None, comment: 
 
 
 def _deflate(rows: Pixels) -> bytes:
-    """[rows, W, 3] -> differences to the left neighbour, deflated.
+    """[rows, W, 3] -> one compressed strip of differences to the left neighbour.
 
-    Run-length matching: half the time of the default strategy for 5 % more bytes, as in PNG.
+    Run-length matching takes half the time of the default strategy for 5 % more bytes, as in PNG.
     """
     differences = rows.astype(rows.dtype.newbyteorder("<"))
     differences[:, 1:] -= rows[:, :-1]

@@ -1,7 +1,7 @@
 """The pixels of a TIFF: strips or tiles to an array, and strips to a file.
 
-Layout, planes, byte order and predictor are undone here; zlib unpacks deflate and libtiff, through Pillow,
-LZW and PackBits. Both report damage, where OpenCV leaves zeros without a word.
+Layout, planes, byte order and predictor are handled here; zlib decompresses deflate, and libtiff (through
+Pillow) LZW and PackBits. Both report damage, where OpenCV silently leaves zeros.
 """
 
 import io
@@ -22,28 +22,28 @@ STRIPS, STRIP_ROWS, STRIP_BYTES = 273, 278, 279
 STORED, LZW, DEFLATE, OLD_DEFLATE, PACKBITS = 1, 5, 8, 32946, 32773
 GREY = 1
 
-_BATCH_BYTES = 64 << 20  # unpacked by libtiff at a time, as they are held twice meanwhile
+BATCH_BYTES = 64 << 20  # decompressed by libtiff at a time, because they are held twice meanwhile
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a picture is cut into blocks; a strip is a block as wide as the picture."""
+    """How an image is cut into blocks: tiles, or strips, which are as wide as the image."""
 
-    width: int
-    height: int
-    samples: int
-    depth: int  # bytes of one sample
-    order: str  # of its bytes: "<" or ">"
+    width: int  # px
+    height: int  # px
+    samples: int  # per pixel
+    depth: int  # bytes per sample
+    order: str  # byte order, "<" or ">"
     compression: int
     predictor: int  # 1 none, 2 differences to the left neighbour
     block_width: int
     block_height: int
-    planes: int  # `samples` if each is stored by itself, else 1
+    planes: int  # `samples` if each is stored separately, else 1
     tiled: bool
 
     @property
     def interleaved(self) -> int:
-        """Samples of one pixel that lie together."""
+        """Samples of a pixel that are stored together."""
         return self.samples // self.planes
 
     @property
@@ -58,12 +58,12 @@ class Layout:
 
     @property
     def padded_area(self) -> int:
-        """Pixels of all blocks of a plane, with what reaches beyond the picture."""
+        """Pixels of all blocks of a plane, including the padding beyond the image."""
         _, down, across = self.grid
         return down * self.block_height * across * self.block_width
 
     def block_rows(self) -> NDArray[np.int64]:
-        """[blocks] rows stored in each: the last strip of a plane is cut, a tile never."""
+        """[blocks] rows stored in each: the last strip of a plane may be shorter, a tile never is."""
         planes, down, across = self.grid
         rows = np.full((planes, down, across), self.block_height, np.int64)
         if not self.tiled:
@@ -72,9 +72,9 @@ class Layout:
 
 
 def read_pixels(data: bytes, layout: Layout, sections: NDArray[np.int64]) -> Pixels:
-    """[H, W, samples] uint8 or uint16 from the blocks at sections[blocks, (offset, bytes)].
+    """[H, W, samples] uint8 or uint16; `sections` [blocks, 2] int64 are offset and bytes of each block.
 
-    Raises ImageError unless every block unpacks to its full size.
+    Raises ImageError unless every block decompresses to its full size.
     """
     blocks = np.empty((*layout.grid, layout.block_height, layout.row_bytes), np.uint8)
     flat = blocks.reshape(-1, layout.block_height, layout.row_bytes)
@@ -90,28 +90,28 @@ def read_pixels(data: bytes, layout: Layout, sections: NDArray[np.int64]) -> Pix
 
 
 def _unpack(data: bytes, start: int, size: int, expected: int, compression: int) -> bytes | memoryview:
-    """One block, stored or deflated; exactly `expected` bytes of it."""
+    """Exactly `expected` bytes of one stored or deflated block; raises ImageError."""
     section = memoryview(data)[start : start + size]
     if compression == STORED:
         return section[:expected]
     unpacker = zlib.decompressobj()
     try:
         raw = unpacker.decompress(section, expected)
-        # The checksum lies behind the last byte: asking for one byte more makes zlib look at it.
+        # The checksum follows the last byte: asking for one byte more makes zlib verify it.
         surplus = b"" if unpacker.eof else unpacker.decompress(unpacker.unconsumed_tail, 1)
     except zlib.error as error:
         raise ImageError("corrupt", f"damaged TIFF: {error}") from error
     if len(raw) != expected or surplus:
-        raise ImageError("corrupt", f"damaged TIFF: a block unpacks to {len(raw)} bytes, not {expected}")
+        raise ImageError("corrupt", f"damaged TIFF: a block decompresses to {len(raw)} bytes, not {expected}")
     return raw
 
 
 def _unpack_by_libtiff(
     data: bytes, layout: Layout, sections: NDArray[np.int64], out: NDArray[np.uint8]
 ) -> None:
-    """All blocks into out[block, row, byte].
+    """All blocks into `out` [blocks, rows, bytes].
 
-    They are presented as the strips of an 8-bit grey TIFF whose pixels are their bytes: libtiff only unpacks.
+    libtiff gets them as the strips of an 8-bit grey TIFF, a pixel per byte, so that it only decompresses.
     """
     for first, last, rows in _batches(layout):
         tags = {
@@ -125,18 +125,18 @@ def _unpack_by_libtiff(
         }
         strips = [data[start : start + size] for start, size in sections[first:last].tolist()]
         try:
-            # Not by Image.open, which has a pixel limit of its own: ours has been kept.
-            with TiffImageFile(io.BytesIO(pack_strips(tags, {}, strips))) as picture:
-                raw = np.asarray(picture)
+            # Not by Image.open: it has a pixel limit of its own, and DecodeLimits was checked already.
+            with TiffImageFile(io.BytesIO(pack_strips(tags, {}, strips))) as image:
+                raw = np.asarray(image)
         except (OSError, SyntaxError, ValueError, TypeError) as error:
             raise ImageError("corrupt", f"damaged TIFF: {error}") from error
         out[first:last, :rows] = raw.reshape(last - first, rows, layout.row_bytes)
 
 
 def _batches(layout: Layout) -> Iterator[tuple[int, int, int]]:
-    """(first, last + 1, rows of each) of runs of equal blocks, a batch being _BATCH_BYTES or one block."""
+    """(first, last + 1, rows per block) of runs of equal blocks, each of BATCH_BYTES at most or one block."""
     rows = layout.block_rows()
-    step = max(_BATCH_BYTES // (layout.block_height * layout.row_bytes), 1)
+    step = max(BATCH_BYTES // (layout.block_height * layout.row_bytes), 1)
     changes = (np.flatnonzero(np.diff(rows)) + 1).tolist()
     for first, last in zip([0, *changes], [*changes, len(rows)], strict=True):
         for start in range(first, last, step):
@@ -144,7 +144,7 @@ def _batches(layout: Layout) -> Iterator[tuple[int, int, int]]:
 
 
 def _assemble(layout: Layout, blocks: NDArray[np.uint8]) -> Pixels:
-    """[planes, down, across, rows, bytes] -> [H, W, samples]; blocks may be overwritten."""
+    """[planes, down, across, rows, bytes] -> [H, W, samples]; may overwrite `blocks`."""
     planes, down, across, rows = blocks.shape[:4]
     samples: Pixels = blocks.view(f"u{layout.depth}")
     if not np.dtype(f"{layout.order}u{layout.depth}").isnative:
@@ -159,9 +159,9 @@ def _assemble(layout: Layout, blocks: NDArray[np.uint8]) -> Pixels:
 
 
 def pack_strips(tags: Ifd, children: Mapping[int, Ifd], strips: list[bytes]) -> bytes:
-    """A TIFF file: directories first, so that a prefix of the file holds every tag, then the strips."""
+    """A TIFF file: the directories, so that a prefix of the file holds every tag, then the strips."""
     sizes = np.array([len(strip) for strip in strips], np.int64)
     tags = {**tags, STRIP_BYTES: integers_tag(LONG, sizes), STRIPS: integers_tag(LONG, sizes)}
-    start = len(pack_tiff(tags, children))  # whatever the offsets are
+    start = len(pack_tiff(tags, children))  # does not depend on the offsets
     tags[STRIPS] = integers_tag(LONG, start + np.cumsum(sizes) - sizes)
     return b"".join((pack_tiff(tags, children), *strips))

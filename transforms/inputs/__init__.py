@@ -1,1 +1,1 @@
-"""What to fuse: brackets from folders, globs, manifests and EXIF."""
+"""Brackets from folders, globs, manifests and EXIF."""

@@ -1,7 +1,7 @@
-"""`--group-by exif`: brackets in a flat folder of photos, told apart by what the camera wrote.
+"""`--group-by exif`: groups the photos of a flat folder into brackets by their EXIF.
 
-A bracket is a run of shots in order of capture: one camera, lens and size, close in time, no exposure
-taken twice. The next shot starts a new bracket when any of these changes.
+A bracket is a run of shots in order of capture, with one camera, lens and size, close in time, no exposure
+value twice. A shot that breaks one of these rules starts the next bracket.
 """
 
 import itertools
@@ -11,21 +11,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lutfuse.models.contract import EXPOSURES
-from lutfuse.transforms.images.io import ExposureInfo, exposure_info
+from lutfuse.transforms.images.exif import ExposureInfo
+from lutfuse.transforms.images.io import exposure_info
 from lutfuse.transforms.inputs.brackets import Bracket, group_name, stem
 from lutfuse.transforms.storage import files
 from lutfuse.transforms.storage.on_disk import in_order
+from lutfuse.transforms.storage.retries import is_fatal
 
-HEADER_BYTES = 1 << 18  # EXIF sits at the start of a file
-READERS = 16  # headers read at a time: listing waits for the network, not for this machine
-_AHEAD = 1024  # photos whose headers are asked for before the first is needed
-GAP_S = 5.0  # longest pause between two shots of a bracket, beside the exposure itself
-SAME_EV = 0.15  # EV; brackets step by a third of a stop or more
+HEADER_BYTES = 1 << 18  # EXIF is at the start of a file
+READERS = 16  # threads that read headers: the time goes into waiting for the network
+READ_AHEAD = 1024  # headers that are requested at a time
+GAP_S = 5.0  # longest pause between two shots of a bracket, not counting the exposure time
+SAME_EV = 0.15  # closer exposures count as equal; brackets step by a third of a stop or more
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One photo: where it is and what its EXIF says."""
+    """A photo by URI, and its EXIF."""
 
     uri: str
     info: ExposureInfo
@@ -44,7 +46,8 @@ def group_by_exif(
 ) -> Iterator[Bracket]:
     """Brackets of each folder's photos, named by the folder and the first shot's file name.
 
-    A photo without capture time or exposure cannot be placed: it ends as a bracket of one, with a problem.
+    `gap_s` is the longest pause between two shots, in seconds. A photo without capture time or exposure
+    settings becomes a bracket of its own, with a problem.
     """
     with ThreadPoolExecutor(READERS) as readers:
         for folder, group in itertools.groupby(uris, files.parent):
@@ -55,32 +58,32 @@ def group_by_exif(
 
 
 def _read_shots(uris: Iterator[str], readers: ThreadPoolExecutor) -> Iterator[Shot]:
-    # `map` asks for all at once, and a flat folder may hold millions.
-    while ahead := list(itertools.islice(uris, _AHEAD)):
-        yield from readers.map(read_shot, ahead)
+    # In batches: `map` takes all its input at once, and a flat folder may hold millions of photos.
+    while batch := list(itertools.islice(uris, READ_AHEAD)):
+        yield from readers.map(read_shot, batch)
 
 
 def _problem(shots: list[Shot]) -> str | None:
     if len(shots) > 1 or (shots[0].info.captured is not None and shots[0].ev is not None):
         return None
     return (
-        "no capture time or exposure in its EXIF, so --group-by exif cannot place it; use --group-by folder"
+        "no capture time or exposure in its EXIF, so --group-by exif cannot group it; use --group-by folder"
     )
 
 
 def read_shot(uri: str) -> Shot:
-    """The shot of one file; unreadable files have empty EXIF here and fail later under their own name."""
+    """The shot of one file; an unreadable file gets an empty EXIF here and fails when it is fused."""
     try:
         data = files.read_bytes(uri, limit=HEADER_BYTES)
     except OSError as error:
-        if files.is_fatal(error):
+        if is_fatal(error):
             raise
         data = b""
     return Shot(uri, exposure_info(data))
 
 
 def split(shots: Iterable[Shot], gap_s: float) -> Iterator[list[Shot]]:
-    """Runs of shots that belong together, in order of capture."""
+    """The shots of each bracket, in order of capture."""
     ordered = in_order(shots, key=lambda shot: (_seconds(shot) or 0.0, shot.uri))
     bracket: list[Shot] = []
     for shot in ordered:
@@ -93,7 +96,7 @@ def split(shots: Iterable[Shot], gap_s: float) -> Iterator[list[Shot]]:
 
 
 def belongs(shot: Shot, bracket: list[Shot], gap_s: float) -> bool:
-    """Whether `shot` continues `bracket`: `gap_s` is the longest pause in seconds."""
+    """Whether `shot` continues `bracket`; `gap_s` is the longest pause in seconds."""
     last = bracket[-1]
     now, before = _seconds(shot), _seconds(last)
     if now is None or before is None or shot.ev is None or last.ev is None:

@@ -1,4 +1,4 @@
-"""Manifests: `.jsonl`, `.csv` and `.parquet` lists of brackets."""
+"""Manifests: lists of brackets as `.jsonl`, `.csv` or `.parquet`."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from lutfuse.transforms.storage import files
 
 MANIFEST_SUFFIXES = (".jsonl", ".csv", ".parquet")
 COLUMNS = ("group_id", "uris", "reference")
-# Parquet is read in pieces, else a row group is in memory, and writers make them of a million rows.
+# Read in batches: a row group, which may have a million rows, would be in memory otherwise.
 _BUFFER_BYTES, _ROWS = 1 << 20, 4096
 
 
@@ -21,14 +21,16 @@ def read_manifest(uri: str) -> Iterator[Bracket]:
     """Brackets of a `.jsonl`, `.csv` or `.parquet` manifest.
 
     Columns: `group_id`, `uris` (a list; in CSV separated by ';'), and optionally `reference`; others are
-    ignored. Relative URIs start at the manifest's folder. A bad line becomes a bracket with a problem; a file
-    that is no manifest at all raises InputError.
+    ignored. Relative URIs start at the manifest's folder. An invalid line becomes a bracket with a problem.
+
+    Raises:
+      InputError: the file is not a manifest.
     """
     reader = {"jsonl": _jsonl_records, "csv": _csv_records, "parquet": _parquet_records}[
         uri.rpartition(".")[2].lower()
     ]
     base = files.parent(uri)
-    # A million brackets are hundreds of MB: they pass line by line.
+    # Streamed: a million brackets take hundreds of MB.
     with files.opened(uri) as file:
         try:
             for number, record in reader(file, uri):
@@ -69,7 +71,7 @@ def _parquet_records(file: IO[bytes], uri: str) -> Iterator[tuple[int, Any]]:
     except InputError:
         raise
     except Exception as error:
-        # pyarrow reports damaged files with many types, OSError and ArrowInvalid among them.
+        # pyarrow raises many types for damaged files, among them OSError and ArrowInvalid.
         raise InputError(f"--input {uri}: not a readable Parquet file ({error}); write it again") from None
 
 

@@ -1,1 +1,1 @@
-"""Files by URI on local disks and object stores, and collections too large for memory."""
+"""Files by URI, on local disks and in object stores, and collections too large for memory."""

@@ -1,8 +1,8 @@
-"""Files by URI: local paths, `gs://` and `s3://`, with one behaviour.
+"""Files by URI: local paths, `gs://` and `s3://` behave alike.
 
-Every write is all or nothing: a local file gets a temporary name and a rename, an object is one upload.
-Transient errors are tried again with backoff and jitter (`retries`). All errors are OSErrors, the same ones
-for a file and an object: FileNotFoundError, PermissionError, or what the store said.
+Writes are atomic: a local file is written under a temporary name and renamed, an object is one upload.
+Transient errors are retried with backoff and jitter (`retries`). All errors are OSErrors, the same for files
+and objects: FileNotFoundError, PermissionError, or StorageError with the store's own message.
 """
 
 import contextlib
@@ -19,37 +19,16 @@ from typing import IO, TypeVar
 from lutfuse.models.atomic_file import PARTIAL, created, write_whole
 from lutfuse.transforms.storage import listing, object_stores
 from lutfuse.transforms.storage.object_stores import ObjectStore, split_uri
-from lutfuse.transforms.storage.retries import as_os_error, explain, is_fatal, retrying
+from lutfuse.transforms.storage.retries import as_os_error, retrying
 
-__all__ = [
-    "basename",
-    "check_writable",
-    "create",
-    "delete",
-    "delete_below",
-    "explain",
-    "is_fatal",
-    "is_local",
-    "join",
-    "list_files",
-    "match_files",
-    "opened",
-    "parent",
-    "read_bytes",
-    "read_start",
-    "size",
-    "sweep",
-    "write_bytes",
-]
-
-STALE_S = 3600.0  # no write takes an hour: an older temporary file has lost its writer
-_SPOOL_BYTES = 16 << 20  # of a stream to an object, kept in memory before a temporary file is used
+STALE_S = 3600.0  # no write takes an hour, so the writer of an older temporary file is gone
+SPOOL_BYTES = 16 << 20  # of a stream to an object, held in memory before it moves to a temporary file
 
 T = TypeVar("T")
 
 
 def is_local(uri: str) -> bool:
-    """Whether `uri` names a file of this machine rather than an object in a bucket."""
+    """Whether `uri` is a local path rather than an object in a bucket."""
     return "://" not in uri
 
 
@@ -70,7 +49,7 @@ def parent(uri: str) -> str:
 
 
 def _object(uri: str, operation: Callable[[ObjectStore, str, str], T]) -> T:
-    """`operation(store, bucket, key)` with retries, its error made an OSError that names `uri`."""
+    """`operation(store, bucket, key)` with retries; errors become OSErrors that name `uri`."""
     scheme, bucket, key = split_uri(uri)
     try:
         store = object_stores.store_of(scheme)
@@ -78,17 +57,17 @@ def _object(uri: str, operation: Callable[[ObjectStore, str, str], T]) -> T:
     except OSError:
         raise
     except Exception as error:
-        # Storage clients raise many types without a common base.
+        # Storage clients raise many types without a common base class.
         raise as_os_error(error, uri) from error
 
 
 def read_bytes(uri: str, *, limit: int | None = None) -> bytes:
-    """Content of `uri`, or its first `limit` bytes; raises OSError, also where less came than is stored."""
+    """Content of `uri`, or its first `limit` bytes; raises OSError, also for an incomplete transfer."""
     return _read(uri, limit)[0]
 
 
 def read_start(uri: str, limit: int) -> tuple[bytes, int]:
-    """The first `limit` bytes, and how many are stored: one look where `size` and `read_bytes` are two."""
+    """(first `limit` bytes, size in bytes), with fewer requests than `read_bytes` and `size`."""
     return _read(uri, limit)
 
 
@@ -105,7 +84,7 @@ def _read_local(path: str, limit: int | None) -> tuple[bytes, int]:
 
 @contextlib.contextmanager
 def opened(uri: str) -> Iterator[IO[bytes]]:
-    """A file that may be large, to read from; an object is copied to a temporary file, whole, beforehand."""
+    """A large file, opened for reading; an object is first copied to a temporary file as a whole."""
     if is_local(uri):
         with Path(uri).open("rb") as file:
             yield file
@@ -117,7 +96,7 @@ def opened(uri: str) -> Iterator[IO[bytes]]:
 
 
 def size(uri: str) -> int | None:
-    """Bytes stored under `uri`, or None where there is no such file."""
+    """Size of `uri` in bytes, or None if there is no such file."""
     if is_local(uri):
         path = Path(uri)
         return path.stat().st_size if path.is_file() else None
@@ -125,7 +104,7 @@ def size(uri: str) -> int | None:
 
 
 def write_bytes(uri: str, data: bytes, *, mime: str = "application/octet-stream") -> None:
-    """Publish `data` under `uri`, whole or not at all; an older file of that name is replaced."""
+    """Write `data` to `uri` atomically, replacing an existing file."""
     if is_local(uri):
         retrying(write_whole, Path(uri), data)
     else:
@@ -134,13 +113,13 @@ def write_bytes(uri: str, data: bytes, *, mime: str = "application/octet-stream"
 
 @contextlib.contextmanager
 def create(uri: str) -> Iterator[IO[bytes]]:
-    """A stream for a long text that appears under `uri` when the block ends without an error."""
+    """A stream to write to; the file appears under `uri` if the block ends without an error."""
     if is_local(uri):
         with created(Path(uri)) as file:
             yield file
         return
-    # An open upload would publish a part of the text if the block failed, so it waits for the block's end.
-    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
+    # An upload still open when the block fails would publish half of the data, so it starts afterwards.
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
         yield spool
 
         def upload(store: ObjectStore, bucket: str, key: str) -> None:
@@ -151,19 +130,19 @@ def create(uri: str) -> Iterator[IO[bytes]]:
 
 
 def list_files(uri: str) -> Iterator[str]:
-    """All files below the folder `uri`, those of one folder together; hidden ones are left out."""
+    """All files below the folder `uri`, grouped by folder, without hidden ones."""
     if is_local(uri):
         return listing.walk(uri)
     return listing.visible(listing.list_objects(join(uri, "")), uri.rstrip("/"))
 
 
 def match_files(pattern: str) -> Iterator[str]:
-    """Files that match a glob; folders that match stand for all files below them."""
+    """Files that match a glob; a folder that matches stands for all files below it."""
     return listing.match_local(pattern) if is_local(pattern) else listing.match_objects(pattern)
 
 
 def delete(uris: Iterable[str]) -> None:
-    """Remove files that may or may not be there."""
+    """Delete files; no error where one does not exist."""
     for uri in uris:
         if is_local(uri):
             Path(uri).unlink(missing_ok=True)
@@ -172,7 +151,7 @@ def delete(uris: Iterable[str]) -> None:
 
 
 def delete_below(folder: str, prefix: str) -> None:
-    """Remove the subfolders of `folder` whose names start with `prefix`, and all in them."""
+    """Delete the subfolders of `folder` whose names start with `prefix`, with their content."""
     if is_local(folder):
         for path in Path(folder).glob(f"{glob.escape(prefix)}*"):
             shutil.rmtree(path, ignore_errors=True)
@@ -180,25 +159,25 @@ def delete_below(folder: str, prefix: str) -> None:
         delete(list(listing.list_objects(join(folder, prefix))))
 
 
-def sweep(folder: str) -> None:
-    """Remove what killed writers left below the local `folder`; object stores keep no such files."""
+def delete_partials(folder: str) -> None:
+    """Delete temporary files that killed writers left below the local `folder`; object stores have none."""
     if not is_local(folder):
         return
-    with contextlib.suppress(OSError):  # tidiness is worth no job
+    with contextlib.suppress(OSError):  # cleaning up must not fail a job
         for name in listing.walk(folder, everything=True):
             if name.endswith(PARTIAL) and basename(name).startswith("."):
                 _delete_stale(Path(name))
 
 
 def _delete_stale(path: Path) -> None:
-    # One that cannot be removed stays: its writer is alive and has just renamed it, or it is not ours.
+    # An error is no problem: a live writer has just renamed the file, or it belongs to someone else.
     with contextlib.suppress(OSError):
         if abs(time.time() - path.stat().st_mtime) > STALE_S:
             path.unlink()
 
 
 def check_writable(folder: str) -> None:
-    """Write and remove a small probe below `folder`; raises OSError."""
+    """Write and delete a small file below `folder`; raises OSError if that fails."""
     probe = join(folder, f"probe-{uuid.uuid4().hex}.tmp")
     write_bytes(probe, b"lutfuse")
     delete([probe])

@@ -1,10 +1,10 @@
-"""`gs://` and `s3://` objects, through the storage clients that Beam's own options describe.
+"""`gs://` and `s3://` objects, through storage clients configured by Beam's own options.
 
-Beam's file objects are not used here: an exception inside an open S3 stream publishes what was written so
-far, names with `*`, `?` or `[` are taken for patterns, and each operation opens a new connection. Here an
-object is written by one request with all its bytes, so it is there whole or not at all.
+Beam's file objects are not used: an exception inside an open S3 stream publishes what was written so far,
+names with `*`, `?` or `[` are taken for patterns, and each operation opens a new connection. Here an object
+is written by one request with all its bytes, so that writes are atomic.
 
-Clients do not try again by themselves: `retries.retrying` does, and counts.
+The clients do not retry; `retries.retrying` does, and counts.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from lutfuse.transforms.storage.retries import ShortReadError, StorageError
 
 CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 60.0  # without a byte
-CHUNK_BYTES = 8 << 20  # of a long text, in memory on its way from and to a file
-CONNECTIONS = 32  # kept open per client: more than a worker has threads
+READ_TIMEOUT_S = 60.0  # without receiving a byte
+CHUNK_BYTES = 8 << 20  # of a large object, in memory while it is copied from or to a file
+CONNECTIONS = 32  # kept open per client; more than a worker has threads
 _S3_ARGUMENTS = {
     "endpoint_url": "s3_endpoint_url",
     "region_name": "s3_region_name",
@@ -37,53 +37,53 @@ _S3_ARGUMENTS = {
 
 
 class ObjectStore(Protocol):
-    """What the pipeline needs of a store; `key` is the name within `bucket`, taken literally."""
+    """What the pipeline needs of a store; `key` is an object's literal name in `bucket`."""
 
     def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
-        """All bytes or the first `limit`, and the object's size; ShortReadError where others came."""
+        """(all bytes or the first `limit`, the object's size); ShortReadError if another number arrives."""
 
     def fetch(self, bucket: str, key: str, file: IO[bytes]) -> None:
-        """All bytes into `file`, in place of what is in it; ShortReadError where others came."""
+        """Replace the content of `file` by the object; ShortReadError if another number of bytes arrives."""
 
     def size(self, bucket: str, key: str) -> int | None:
-        """Bytes stored, or None where there is no such object."""
+        """Size in bytes, or None if there is no such object."""
 
     def write(self, bucket: str, key: str, data: bytes | IO[bytes], mime: str) -> None:
-        """Publish the object, whole or not at all."""
+        """Write the object atomically."""
 
     def page(self, bucket: str, prefix: str, token: str | None) -> tuple[list[str], str | None]:
-        """Some keys that start with `prefix`, in order, and the token of the next page."""
+        """(some keys that start with `prefix`, in order, the token of the next page or None)."""
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove the object; no error where there is none."""
+        """Delete the object; no error if there is none."""
 
 
 def split_uri(uri: str) -> tuple[str, str, str]:
-    """(scheme, bucket, key) of `uri`; the key is everything after the bucket, as it is."""
+    """(scheme, bucket, key) of `uri`; the key is everything after the bucket, literally."""
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     return scheme, bucket, key
 
 
 def store_of(scheme: str) -> ObjectStore:
-    """The store behind a URI's scheme; equal options share one client in a process."""
+    """The store of a URI's scheme; equal options share one client per process."""
     options: PipelineOptions = FileSystems._pipeline_options or PipelineOptions([])
     if scheme == "s3":
         s3 = options.view_as(S3Options)
         arguments = ((name, getattr(s3, option)) for name, option in _S3_ARGUMENTS.items())
-        return _s3_store(not s3.s3_disable_ssl, READ_TIMEOUT_S, *arguments)
+        return s3_store(not s3.s3_disable_ssl, READ_TIMEOUT_S, *arguments)
     if scheme == "gs":
         google = options.view_as(GoogleCloudOptions)
-        return _gcs_store(
+        return gcs_store(
             os.environ.get("STORAGE_EMULATOR_HOST"), google.project, google.impersonate_service_account
         )
     raise StorageError(f"{scheme}://: no such storage; give a local path, gs:// or s3://")
 
 
-def check_length(came: int, expected: int, bucket: str, key: str) -> None:
-    """Raise unless as many bytes came as the object says."""
-    if came != expected:
-        raise ShortReadError(f"{bucket}/{key}: {came} bytes came, the object has {expected} for them")
+def check_length(received: int, expected: int, bucket: str, key: str) -> None:
+    """Raise ShortReadError unless as many bytes were received as expected."""
+    if received != expected:
+        raise ShortReadError(f"{bucket}/{key}: received {received} bytes of {expected}")
 
 
 def _empty(file: IO[bytes]) -> None:
@@ -93,7 +93,8 @@ def _empty(file: IO[bytes]) -> None:
 
 
 @lru_cache(maxsize=8)
-def _s3_store(use_ssl: bool, read_timeout_s: float, *arguments: tuple[str, Any]) -> "S3Store":
+def s3_store(use_ssl: bool, read_timeout_s: float, *arguments: tuple[str, Any]) -> "S3Store":
+    """The client for these options, made once per process."""
     import boto3
     from botocore.config import Config
 
@@ -108,13 +109,13 @@ def _s3_store(use_ssl: bool, read_timeout_s: float, *arguments: tuple[str, Any])
 
 
 class S3Store:
-    """Amazon S3 and what speaks its protocol; `client` is boto3's, safe to share between threads."""
+    """Amazon S3 and compatible stores; `client` is boto3's, which threads may share."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
     def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
-        """All bytes or the first `limit`, in one request: the answer to a range tells the object's size."""
+        """In one request: the answer to a ranged request has the object's size, too."""
         wanted = None if limit is None else max(limit, 1)
         with self._get(bucket, key, wanted) as (body, total):
             data: bytes = body.read() if wanted is None else body.read(wanted)
@@ -122,7 +123,7 @@ class S3Store:
         return data, total
 
     def fetch(self, bucket: str, key: str, file: IO[bytes]) -> None:
-        """All bytes into `file`, in one request."""
+        """In one request."""
         _empty(file)
         with self._get(bucket, key, None) as (body, total):
             shutil.copyfileobj(body, file, CHUNK_BYTES)
@@ -136,15 +137,15 @@ class S3Store:
         except self.client.exceptions.ClientError as error:
             if error.response.get("Error", {}).get("Code") != "InvalidRange":
                 raise
-            yield io.BytesIO(), 0  # no first byte
+            yield io.BytesIO(), 0  # an empty object has no range
             return
-        # Some stores take no ranges and send all bytes, as HTTP lets them.
+        # Some stores ignore ranges and send all bytes, as HTTP allows.
         total = answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"]
         with answer["Body"] as body:
             yield body, int(total)
 
     def size(self, bucket: str, key: str) -> int | None:
-        """Bytes stored, or None where there is no such object."""
+        """Size in bytes, or None if there is no such object."""
         try:
             return int(self.client.head_object(Bucket=bucket, Key=key)["ContentLength"])
         except self.client.exceptions.ClientError as error:
@@ -153,22 +154,23 @@ class S3Store:
             raise
 
     def write(self, bucket: str, key: str, data: bytes | IO[bytes], mime: str) -> None:
-        """One PUT (at most 5 GB) with its checksum: no parts are left behind by a killed worker."""
+        """One PUT (5 GB at most) with a checksum: a killed multipart upload would leave its parts behind."""
         self.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=mime)
 
     def page(self, bucket: str, prefix: str, token: str | None) -> tuple[list[str], str | None]:
-        """Up to 1,000 keys that start with `prefix`, and the token of the next page."""
+        """Up to 1,000 keys per page."""
         more = {"ContinuationToken": token} if token else {}
         answer = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
         return [item["Key"] for item in answer.get("Contents", [])], answer.get("NextContinuationToken")
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove the object; S3 does not mind a missing one."""
+        """Delete the object; S3 reports no error if there is none."""
         self.client.delete_object(Bucket=bucket, Key=key)
 
 
 @lru_cache(maxsize=8)
-def _gcs_store(emulator: str | None, project: str | None, account: str | None) -> "GcsStore":
+def gcs_store(emulator: str | None, project: str | None, account: str | None) -> "GcsStore":
+    """The client for the current options, made once per process; the arguments are the cache's key."""
     import google.auth
     from apache_beam.io.gcp.gcsio import create_storage_client
     from google.auth.exceptions import DefaultCredentialsError
@@ -177,7 +179,7 @@ def _gcs_store(emulator: str | None, project: str | None, account: str | None) -
     try:
         google.auth.default(scopes=options.view_as(GoogleCloudOptions).gcp_oauth_scopes)
     except DefaultCredentialsError:
-        # Asked here because Beam would wait for half a minute. Public buckets can still be read.
+        # Checked here because Beam would wait for half a minute. Public buckets need no credentials.
         return GcsStore(create_storage_client(options, use_credentials=False))
     return GcsStore(create_storage_client(options))
 
@@ -190,13 +192,13 @@ class GcsStore:
         self._calls = {"retry": None, "timeout": (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)}
 
     def read(self, bucket: str, key: str, limit: int | None) -> tuple[bytes, int]:
-        """All bytes (their CRC32C is checked) or the first `limit`; the size is asked for first."""
+        """In two requests, the size first; the CRC32C is verified where all bytes are read."""
         size = self._size_of(bucket, key)
         wanted = size if limit is None else min(size, limit)
         if wanted == 0:
             return b"", size
         part = {} if wanted == size else {"start": 0, "end": wanted - 1}
-        # raw: sizes are those of what is stored, also where the store would unpack gzip on the way.
+        # raw_download: otherwise the store decompresses gzip objects, and their size differs.
         data = (
             self.client.bucket(bucket).blob(key).download_as_bytes(raw_download=True, **part, **self._calls)
         )
@@ -204,7 +206,7 @@ class GcsStore:
         return data, size
 
     def fetch(self, bucket: str, key: str, file: IO[bytes]) -> None:
-        """All bytes into `file`, their CRC32C checked; the size is asked for first."""
+        """In two requests, the size first; the CRC32C is verified."""
         size = self._size_of(bucket, key)
         _empty(file)
         if size:
@@ -212,7 +214,7 @@ class GcsStore:
         check_length(file.tell(), size, bucket, key)
 
     def size(self, bucket: str, key: str) -> int | None:
-        """Bytes stored, or None where there is no such object."""
+        """Size in bytes, or None if there is no such object."""
         blob = self.client.bucket(bucket).get_blob(key, **self._calls)
         return None if blob is None else blob.size
 
@@ -223,17 +225,17 @@ class GcsStore:
         return size
 
     def write(self, bucket: str, key: str, data: bytes | IO[bytes], mime: str) -> None:
-        """One upload with its CRC32C; Cloud Storage shows an object when all of it has come."""
+        """One upload with its CRC32C; the object appears when the upload is complete."""
         objects = self.client.bucket(bucket)
         how = {"content_type": mime, "checksum": "crc32c", **self._calls}
         if isinstance(data, bytes):
             objects.blob(key).upload_from_string(data, **how)
         else:
-            # In pieces; unless told, the client holds 100 MB of it.
+            # In chunks; by default the client holds 100 MB in memory.
             objects.blob(key, chunk_size=CHUNK_BYTES).upload_from_file(data, rewind=True, **how)
 
     def page(self, bucket: str, prefix: str, token: str | None) -> tuple[list[str], str | None]:
-        """Up to 1,000 keys that start with `prefix`, and the token of the next page."""
+        """Up to 1,000 keys per page."""
         listing = self.client.list_blobs(
             bucket, prefix=prefix, page_token=token, fields="items(name),nextPageToken", **self._calls
         )
@@ -241,7 +243,7 @@ class GcsStore:
         return names, listing.next_page_token
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove the object; no error where there is none."""
+        """Delete the object; no error if there is none."""
         from google.cloud.exceptions import NotFound
 
         with contextlib.suppress(NotFound):

@@ -1,7 +1,7 @@
-"""Collections as large as a job in the memory of a small one: what does not fit goes to temporary files.
+"""Collections that spill to temporary files, so that memory does not grow with the number of brackets.
 
-A million brackets are listed, judged and counted by one process, be it on a laptop or in a template's
-launcher. The files have no names, so a killed process leaves none behind.
+One process lists, validates and counts a million brackets, be it on a laptop or in a template's launcher. The
+files are unnamed, so a killed process leaves none behind.
 """
 
 import heapq
@@ -16,27 +16,27 @@ import numpy as np
 import numpy.typing as npt
 
 IN_MEMORY = 20_000  # items that a collection holds before it uses a file
-_PAGE = 100  # items of each sorted run that are in memory while runs are merged
-_CACHE_KB = 4096  # of a set
+PAGE = 100  # items of each sorted run that are in memory while runs are merged
+CACHE_KB = 4096  # memory of a Seen before SQLite uses a file
 
 T = TypeVar("T")
 
 
 class Seen:
-    """A set of texts that only grows. Exact: it keeps the texts themselves."""
+    """A set of texts that only grows; exact, not a hash filter."""
 
     def __init__(self) -> None:
-        # "": SQLite's own temporary file, made when the cache is full. Nobody else reads it, so no journal.
+        # "" is a temporary file of SQLite, created when the cache is full. It needs no journal.
         self._database = sqlite3.connect("", check_same_thread=False)
         for statement in (
-            f"PRAGMA cache_size = -{_CACHE_KB}",
+            f"PRAGMA cache_size = -{CACHE_KB}",
             "PRAGMA journal_mode = OFF",
             "CREATE TABLE seen (text BLOB PRIMARY KEY) WITHOUT ROWID",
         ):
             self._database.execute(statement)
 
     def add(self, text: str) -> bool:
-        """Put `text` in; whether it is new."""
+        """Add `text`; returns whether it is new."""
         return self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", [_encoded(text)]).rowcount == 1
 
     def __contains__(self, text: str) -> bool:
@@ -44,25 +44,25 @@ class Seen:
         return found.fetchone() is not None
 
     def close(self) -> None:
-        """Forget all; the file goes away."""
+        """Free the memory and the file."""
         self._database.close()
 
 
 def _encoded(text: str) -> bytes:
-    # File names that are not UTF-8 hold lone surrogates, which SQLite's own texts may not.
+    # As bytes: file names that are not UTF-8 hold lone surrogates, which SQLite does not take as text.
     return text.encode("utf-8", "surrogatepass")
 
 
 class Backlog(Generic[T]):
-    """A list that is filled first and read then."""
+    """A list to append to and to iterate over."""
 
     def __init__(self) -> None:
         self._latest: list[T] = []
         self._file: IO[bytes] | None = None
-        self._end = 0  # of what is in the file; readers share its position
+        self._end = 0  # of the data in the file; iterators move its position
 
     def append(self, item: T) -> None:
-        """Add `item` at the end."""
+        """Add `item` to the end."""
         self._latest.append(item)
         if len(self._latest) == IN_MEMORY:
             if self._file is None:
@@ -83,7 +83,7 @@ class Backlog(Generic[T]):
 
 
 def in_order(items: Iterable[T], key: Callable[[T], Any] | None = None) -> Iterator[T]:
-    """`items` sorted as `sorted` does; many are sorted in runs, which are merged from a file."""
+    """`items` in the order of `sorted`, by an external merge sort if there are many."""
     source = iter(items)
     run = sorted(itertools.islice(source, IN_MEMORY), key=key)  # type: ignore[type-var, arg-type]
     if len(run) < IN_MEMORY:
@@ -99,20 +99,20 @@ def in_order(items: Iterable[T], key: Callable[[T], Any] | None = None) -> Itera
 
 def _write_run(file: IO[bytes], run: list[T]) -> list[int]:
     pages = []
-    for start in range(0, len(run), _PAGE):
+    for start in range(0, len(run), PAGE):
         pages.append(file.tell())
-        pickle.dump(run[start : start + _PAGE], file)
+        pickle.dump(run[start : start + PAGE], file)
     return pages
 
 
 def _read_run(file: IO[bytes], pages: list[int]) -> Iterator[Any]:
     for page in pages:
-        file.seek(page)  # other runs have read elsewhere since
+        file.seek(page)  # the other runs share the file
         yield from pickle.load(file)  # noqa: S301 (what `_write_run` wrote)
 
 
 class Column:
-    """Numbers whose median is wanted at the end; NaNs are left out. Eight bytes of disk each until then."""
+    """Numbers of which the median is taken, without NaNs. They are stored on disk, eight bytes each."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -122,12 +122,12 @@ class Column:
         self,
         values: npt.NDArray[np.float64],  # [n]
     ) -> None:
-        """More of the column."""
+        """Append `values`."""
         known = values[~np.isnan(values)]
         self._file.write(known.tobytes())
         self.count += len(known)
 
     def median(self) -> float | None:
-        """The middle value, or the mean of the two; None where there is none."""
+        """The median, or None if there are no values."""
         self._file.seek(0)
         return float(np.median(np.fromfile(self._file))) if self.count else None

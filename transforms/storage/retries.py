@@ -1,8 +1,8 @@
-"""Storage errors: which are worth another try, which end the job, and one call that tries again.
+"""Storage errors: which are retried, which end the job, and the retry loop.
 
-Three kinds. *Transient* (5xx, throttling, timeouts, dropped connections, damaged transfers): tried again with
-backoff and jitter, and the job's error if that does not help. *Fatal* (a full or read-only disk): the job's
-error at once. All others (404, 403, ...): permanent, the error of one bracket.
+*Transient* errors (5xx, throttling, timeouts, dropped connections, damaged transfers) are retried with
+backoff and jitter; if they persist, the job fails. *Fatal* errors (a full or read-only disk) fail the job at
+once. All others (404, 403, …) are permanent and fail one bracket.
 """
 
 import errno
@@ -16,15 +16,15 @@ from apache_beam.io.filesystem import BeamIOError
 from lutfuse.transforms.counters import NAMESPACE, count
 
 ATTEMPTS = 8
-FIRST_WAIT_S = 0.5  # doubles with each attempt: 8 attempts wait for about a minute
+FIRST_WAIT_S = 0.5  # doubles with each attempt: 8 attempts take about a minute
 LONGEST_WAIT_S = 30.0
 
-# A full or read-only disk fails every bracket alike, so it ends the job instead of its brackets.
+# These fail every bracket alike, so they fail the job.
 _FATAL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
-# S3 says some passing troubles with status 400.
+# Transient errors that S3 reports with status 400.
 _TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "BadDigest", "IncompleteBody"}
-# Clients wrap sockets in classes of their own, without a common base.
+# Storage clients have their own classes for network errors, without a common base.
 _TRANSIENT_NAMES = (
     "ChecksumError",
     "ChunkedEncoding",
@@ -49,15 +49,15 @@ _log = logging.getLogger(NAMESPACE)
 
 
 class StorageError(OSError):
-    """What an object store said, where Python has no error of its own for it."""
+    """An error of an object store for which Python has no class of its own."""
 
 
 class ShortReadError(ConnectionError):
-    """Fewer or more bytes came than the object holds."""
+    """Another number of bytes was received than the object holds."""
 
 
 def status_code(error: BaseException) -> int | None:
-    """HTTP status carried by a storage client's error, or None."""
+    """HTTP status of a storage client's error, or None."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore
         return cast("int | None", response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
@@ -71,21 +71,21 @@ def _error_code(error: BaseException) -> str | None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what Beam wrapped inside it, and what each was raised from."""
-    seen: list[BaseException | None] = [error]
-    while seen:
-        current = seen.pop()
+    """The error, the errors that Beam wrapped in it, and what each was raised from."""
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
         if current is None:
             continue
         yield current
         details = getattr(current, "exception_details", None)
         inner = list(details.values()) if isinstance(details, dict) else []
-        seen += [e for e in inner if isinstance(e, BaseException)]
-        seen.append(current.__cause__)
+        pending += [e for e in inner if isinstance(e, BaseException)]
+        pending.append(current.__cause__)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: server errors, throttling, timeouts, dropped connections."""
+    """Whether a retry may help: server errors, throttling, timeouts, dropped connections."""
     for cause in causes(error):
         if isinstance(cause, (TimeoutError, ConnectionError)) or status_code(cause) in _TRANSIENT_STATUS:
             return True
@@ -99,39 +99,39 @@ def _named(error: BaseException, parts: tuple[str, ...]) -> bool:
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Whether the error is the job's and not one bracket's: a full disk, or storage that stays away."""
+    """Whether the error fails the job rather than one bracket: a full disk, or storage that is down."""
     if is_transient(error):
         return True
     return any(isinstance(c, OSError) and c.errno in _FATAL_ERRNO for c in causes(error))
 
 
 def explain(error: BaseException) -> str:
-    """One line for people: what the storage said, without Beam's wrapping."""
+    """The error as one line for messages, without Beam's wrapper."""
     inner = [c for c in causes(error) if not isinstance(c, BeamIOError)]
     chosen = inner[0] if inner else error
     return f"{type(chosen).__name__}: {chosen}".splitlines()[0]
 
 
 def retrying(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`operation(...)`, again after transient errors; the last error is raised as it is."""
+    """`operation(*args, **kwargs)`, retried after transient errors; raises the last error unchanged."""
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
         wait=tenacity.wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S),
         stop=tenacity.stop_after_attempt(ATTEMPTS),
-        before_sleep=_count,
+        before_sleep=_count_retry,
         reraise=True,
     )
     return attempts(operation, *args, **kwargs)
 
 
-def _count(state: tenacity.RetryCallState) -> None:
+def _count_retry(state: tenacity.RetryCallState) -> None:
     count("storage-retries")
     error = state.outcome.exception() if state.outcome else None
-    _log.info("attempt %d failed, trying again: %s", state.attempt_number, error and explain(error))
+    _log.info("attempt %d failed, retrying: %s", state.attempt_number, error and explain(error))
 
 
 def as_os_error(error: Exception, uri: str) -> OSError:
-    """The error of an object store as the one that a local file would give, naming `uri`."""
+    """An object store's error as the OSError that a local file would raise, with `uri` in its message."""
     status = status_code(error)
     if status == 404:
         return FileNotFoundError(errno.ENOENT, "no such object", uri)

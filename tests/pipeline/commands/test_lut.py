@@ -67,9 +67,9 @@ def test_a_glob_names_a_bracket_too_and_large_sizes_are_warned_of(tree, capsys, 
         (["--input", "in/aisle", "--title", 'a"b'], "--title: title 'a\"b'"),
         (["--input", "in/aisle", "--output", "x.jpg"], "--output x.jpg: must end in .cube"),
         (["--input", "in/aisle", "--export-merge", "x.jpg"], "--export-merge x.jpg: must end in .tif"),
-        (["--input", "tiffs", "--export-merge", "tiffs/0.tif"], "is a picture of the bracket itself"),
+        (["--input", "tiffs", "--export-merge", "tiffs/0.tif"], "is an image of the bracket itself"),
         (["--input", "in/aisle", "--look", "cold"], "--look cold: cannot be read"),
-        (["--input", "in/aisle", "--strength", "1"], "--strength 1: acts on a look"),
+        (["--input", "in/aisle", "--strength", "1"], "--strength 1: needs a look"),
         (["--input", "in/aisle", "--weights", "none.safetensors"], "none.safetensors is missing"),
         (["--input", "in/aisle", "--weights", "w.safetensors"], "w.json must hold exactly the keys"),
     ],
@@ -88,7 +88,7 @@ def test_wrong_usage_ends_with_2_and_writes_nothing(tree, write_bracket, capsys,
 
 def test_a_size_above_129_is_refused_with_the_reason(tree, capsys):
     assert lut("--input", "in/aisle", "--output", "x.cube", "--size", 130) == 2
-    assert "choose 2 to 129 (at 129 a LUT has 2.1 million nodes" in capsys.readouterr().err
+    assert "choose 2 to 129 (a LUT of 129 has 2.1 million nodes" in capsys.readouterr().err
 
 
 def test_a_picture_that_cannot_be_read_ends_with_1_and_its_name(tree, capsys):

@@ -15,15 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lutfuse.transforms.images.io import (
-    DecodeLimits,
-    ImageError,
-    decode,
-    encode,
-    exposure_info,
-    read_comment,
-    read_header,
-)
+from lutfuse.transforms.images.io import decode, encode, exposure_info, read_comment, read_header
+from lutfuse.transforms.images.types import DecodeLimits, ImageError
 
 H, W = 61, 83
 
@@ -345,7 +338,8 @@ def test_a_worker_decodes_hostile_files_in_bounded_memory() -> None:
     """Header bombs of every format, in a process that may take 700 MB beyond its libraries."""
     script = """
 import resource, sys
-from lutfuse.transforms.images.io import decode, ImageError
+from lutfuse.transforms.images.io import decode
+from lutfuse.transforms.images.types import ImageError
 import test_damage as t
 with open("/proc/self/statm") as statm:
     mapped = int(statm.read().split()[0]) * resource.getpagesize()

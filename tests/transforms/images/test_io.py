@@ -13,9 +13,11 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from lutfuse.transforms.images.io import DecodeLimits, ImageError, decode, encode, read_header
+from lutfuse.transforms.images import tiff_blocks
+from lutfuse.transforms.images.io import decode, encode, read_header
 from lutfuse.transforms.images.tags import LONG, SHORT, Ifd, integers_tag, pack_tiff
 from lutfuse.transforms.images.tiff_blocks import pack_strips
+from lutfuse.transforms.images.types import DecodeLimits, ImageError
 
 FORMATS = ("jpeg", "png", "tiff")
 SIZE = (37, 53)  # height, width: odd, and not a multiple of a block
@@ -144,8 +146,8 @@ def test_a_view_that_is_not_contiguous_is_written_as_seen() -> None:
     ("options", "message"),
     [
         ({"format": "webp"}, "format='webp' must be one of jpeg, png, tiff"),
-        ({"format": "jpeg", "quality": 0}, "quality=0 must be 1…100"),
-        ({"format": "jpeg", "quality": 101}, "quality=101 must be 1…100"),
+        ({"format": "jpeg", "quality": 0}, "quality=0 must be 1 to 100"),
+        ({"format": "jpeg", "quality": 101}, "quality=101 must be 1 to 100"),
         ({"format": "png", "comment": "a\0b"}, "NUL"),
         ({"format": "png", "comment": "\ud800"}, "surrogates"),
         ({"format": "png", "comment": "x" * 40_000}, "at most 32768"),
@@ -376,7 +378,7 @@ def test_tiff_of_any_common_packing_decodes(dtype: Any, compression: int, predic
 
 
 def test_lzw_in_many_batches_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lutfuse.transforms.images.tiff_blocks._BATCH_BYTES", 5000)
+    monkeypatch.setattr(tiff_blocks, "BATCH_BYTES", 5000)
     pixels = scene(np.uint16, (301, 257))
     np.testing.assert_array_equal(decode(cv_tiff(pixels, 5, 2)).pixels, pixels)
 

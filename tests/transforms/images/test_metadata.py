@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from lutfuse.transforms.images.exif import kept_tags
-from lutfuse.transforms.images.io import ExposureInfo, carry_exif, decode, encode, exposure_info, read_comment
+from lutfuse.transforms.images.exif import ExposureInfo, carry_exif, kept_tags
+from lutfuse.transforms.images.io import decode, encode, exposure_info, read_comment
 from lutfuse.transforms.images.tags import ASCII, LONG, SHORT, Tag, TagReader, integers_tag, pack_tiff
 from lutfuse.transforms.images.tiff_blocks import pack_strips
 

@@ -7,8 +7,8 @@ from lutfuse.transforms.inputs.brackets import (
     Bracket,
     from_json,
     group_id_problem,
-    judged,
     to_json,
+    validated,
 )
 
 
@@ -33,7 +33,7 @@ def test_plain_names_are_allowed(group_id):
         ("a\\..\\b", "backslash"),
         ("n" * (MAX_NAME_BYTES + 1), "over 240 bytes"),
         ("é" * 121, "over 240 bytes"),
-        ("half \ud800", "half a character"),
+        ("half \ud800", "lone surrogate"),
     ],
 )
 def test_names_that_could_leave_the_output_tree_are_refused(group_id, rule):
@@ -47,7 +47,7 @@ def test_json_round_trip_keeps_every_field():
 
 
 def test_a_repeated_group_id_keeps_both_entries_and_blames_the_second():
-    first, second = judged([Bracket("a", ("1", "2")), Bracket("a", ("3", "4"))])
+    first, second = validated([Bracket("a", ("1", "2")), Bracket("a", ("3", "4"))])
     assert first.problem is None
     assert "used twice" in second.problem
     assert second.uris == ("3", "4")
@@ -56,18 +56,18 @@ def test_a_repeated_group_id_keeps_both_entries_and_blames_the_second():
 def test_a_repeated_group_id_is_found_however_many_came_between_and_no_other_is_blamed():
     names = [f"{i % 365:03}/bracket-{i:07}" for i in range(20_000)]
     names += ["twisted\udce9", "twisted\\udce9", names[0], names[-1], "twisted\udce9"]
-    found = list(judged(Bracket(name, ("1", "2")) for name in names))
+    found = list(validated(Bracket(name, ("1", "2")) for name in names))
     assert [bracket.group_id for bracket in found] == names
     assert [b.group_id for b in found if b.problem and "used twice" in b.problem] == names[-3:]
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "0 exposure"), (1, "1 exposure"), (10, "at most 9")])
 def test_brackets_of_the_wrong_size_stay_in_the_list_with_a_problem(count, words):
-    (bracket,) = judged([Bracket("a", tuple(map(str, range(count))))])
+    (bracket,) = validated([Bracket("a", tuple(map(str, range(count))))])
     assert words in bracket.problem
 
 
 @pytest.mark.parametrize("count", [2, 9])
 def test_two_to_nine_exposures_are_fine(count):
-    (bracket,) = judged([Bracket("a", tuple(map(str, range(count))))])
+    (bracket,) = validated([Bracket("a", tuple(map(str, range(count))))])
     assert bracket.problem is None

@@ -10,7 +10,7 @@ from lutfuse.transforms.inputs.discovery import find_brackets
 from lutfuse.transforms.inputs.exif_groups import group_by_exif
 from lutfuse.transforms.storage import on_disk
 
-DATE, SUBSEC, TIME_S, F_NUMBER, ISO, MODEL = 0x9003, 0x9291, 0x829A, 0x829D, 0x8827, 0x0110
+DATE, TIME_S, F_NUMBER, ISO, MODEL = 0x9003, 0x829A, 0x829D, 0x8827, 0x0110
 EXIF_IFD = 0x8769
 
 
@@ -67,7 +67,7 @@ def test_a_folder_of_more_photos_than_fit_is_grouped_alike(tmp_path, groups, mon
         shot(tmp_path / "d", f"{7 - i}.jpg", 2 * i, 0.01 * 10 ** (i % 2))
     whole = groups()
     monkeypatch.setattr(on_disk, "IN_MEMORY", 3)
-    monkeypatch.setattr(exif_groups, "_AHEAD", 2)
+    monkeypatch.setattr(exif_groups, "READ_AHEAD", 2)
     assert groups() == whole
     assert [len(names) for names, _ in whole.values()] == [2, 2, 2, 2]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lutfuse.transforms.inputs.brackets import Bracket, InputError, from_json, judged, to_json
+from lutfuse.transforms.inputs.brackets import Bracket, InputError, from_json, to_json, validated
 from lutfuse.transforms.inputs.discovery import find_brackets
 from lutfuse.transforms.options import FuseOptions
 from lutfuse.transforms.task import Task
@@ -127,6 +127,6 @@ def test_every_trick_is_a_name_below_the_output_or_a_problem(name, tmp_path):
     assert refused == (name not in ("%2e%2e/x", "..%2f..", "\udce9", "#", "?", "~", "$(id)", "😀", "\u202e"))
 
 
-def test_the_same_bracket_is_judged_the_same_twice():
-    once = list(judged([Bracket("a", ("1", "2")), Bracket("a", ("1",))]))
-    assert list(judged(once)) == once
+def test_validating_twice_changes_nothing():
+    once = list(validated([Bracket("a", ("1", "2")), Bracket("a", ("1",))]))
+    assert list(validated(once)) == once

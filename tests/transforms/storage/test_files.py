@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lutfuse.transforms.storage import files, retries
+from lutfuse.transforms.storage import files, listing, retries
 from lutfuse.transforms.storage.retries import StorageError
 
 
@@ -95,9 +95,9 @@ def test_what_a_killed_writer_left_is_swept_once_it_is_old(tmp_path):
     long_ago = time.time() - 2 * files.STALE_S
     for path in (stale, picture):
         os.utime(path, (long_ago, long_ago))
-    files.sweep(str(tmp_path))
+    files.delete_partials(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [".0b.partial", "x.partial"]
-    files.sweep("gs://nowhere/fused")
+    files.delete_partials("gs://nowhere/fused")
 
 
 @pytest.mark.parametrize("call", ["scandir", "stat", "unlink"])
@@ -115,12 +115,13 @@ def test_a_sweep_passes_over_what_it_may_not_touch_and_goes_on(tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, locked)
-        files.sweep(str(tmp_path))
+        files.delete_partials(str(tmp_path))
     assert [path.parent.name for path in tmp_path.rglob(".0.partial")] == ["b"]
 
 
-def test_a_file_that_goes_away_while_sweeping_is_nobodys_error(tmp_path):
-    files._delete_stale(tmp_path / "gone")
+def test_a_file_deleted_while_partials_are_cleaned_up_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "walk", lambda folder, everything: iter([f"{folder}/.0a.partial"]))
+    files.delete_partials(str(tmp_path))
 
 
 def test_an_unknown_kind_of_storage_is_refused_with_the_known_ones():

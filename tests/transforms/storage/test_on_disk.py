@@ -15,8 +15,8 @@ from lutfuse.transforms.storage.on_disk import Backlog, Column, Seen, in_order
 @pytest.fixture(params=[3, 20_000], ids=["on disk", "in memory"])
 def limit(request, monkeypatch):
     monkeypatch.setattr(on_disk, "IN_MEMORY", request.param)
-    monkeypatch.setattr(on_disk, "_PAGE", 2)
-    monkeypatch.setattr(on_disk, "_CACHE_KB", 1)
+    monkeypatch.setattr(on_disk, "PAGE", 2)
+    monkeypatch.setattr(on_disk, "CACHE_KB", 1)
 
 
 def test_a_set_tells_new_texts_from_old_ones_whatever_their_characters(limit):
@@ -112,7 +112,7 @@ def check_median(values):
 
 def test_ten_times_as_many_items_need_no_more_memory(monkeypatch):
     monkeypatch.setattr(on_disk, "IN_MEMORY", 10_000)
-    monkeypatch.setattr(on_disk, "_PAGE", 50)
+    monkeypatch.setattr(on_disk, "PAGE", 50)
 
     def peak(count):
         tracemalloc.start()
