@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from lutfuse.models.contract import DEFAULT_LUT_SIZE, LUT_SIZES, Limits
-from lutfuse.transforms.storage import files
-from lutfuse.transforms.storage.retries import explain
-from lutfuse.transforms.weights import weights_files
 
 SCENE_SIDES = Limits(16, 32768)  # px, width and height of a synthesised image
 
@@ -156,31 +153,6 @@ def add_scene_size(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{side}", type=whole_number(*SCENE_SIDES), default=default, help="in px (default: %(default)s)"
         )
-
-
-# --- checks ---------------------------------------------------------------------------------------------
-
-
-def absolute(uri: str) -> str:
-    """`uri` with local paths made absolute, for workers that run in another folder."""
-    return str(Path(uri).absolute()) if files.is_local(uri) else uri.rstrip("/")
-
-
-def check_weights(weights: str | None) -> None:
-    """Check that the file of --weights and its JSON exist; None stands for the shipped weights.
-
-    Raises:
-      UsageError: one of them is missing or cannot be read.
-    """
-    for file in weights_files(weights) if weights else ():
-        try:
-            why = "is missing" if files.size(file) is None else None
-        except OSError as error:
-            why = f"cannot be read ({explain(error)})"
-        if why:
-            raise UsageError(
-                f"--weights {weights}: {file} {why}; name a .safetensors file and keep its JSON beside it"
-            )
 
 
 def make_output(folder: Path) -> None:

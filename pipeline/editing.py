@@ -8,7 +8,8 @@ from typing import Any
 from lutfuse.models.looks.cube import MAX_BYTES, CubeError, read_cube
 from lutfuse.models.looks.load import PRESETS, LookError, load_look, load_preset
 from lutfuse.models.looks.look import Look
-from lutfuse.pipeline.arguments import UsageError, absolute, fraction
+from lutfuse.pipeline.arguments import UsageError, fraction
+from lutfuse.pipeline.locations import absolute
 from lutfuse.transforms.options import GivenLuts
 from lutfuse.transforms.storage import files
 from lutfuse.transforms.storage.retries import explain

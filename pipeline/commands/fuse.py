@@ -19,7 +19,6 @@ from lutfuse.models.contract import EXPOSURES, Limits
 from lutfuse.pipeline import job
 from lutfuse.pipeline.arguments import (
     UsageError,
-    absolute,
     add_device,
     add_lut_size,
     add_reference,
@@ -32,6 +31,7 @@ from lutfuse.pipeline.beam_options import check_beam_args
 from lutfuse.pipeline.config import JobConfig
 from lutfuse.pipeline.editing import add_editing_arguments, editing_options
 from lutfuse.pipeline.exit_codes import EXIT_CODES, FAILED
+from lutfuse.pipeline.locations import absolute
 from lutfuse.transforms.images.types import JPEG_QUALITY, DecodeLimits
 from lutfuse.transforms.inputs.exif_groups import GAP_S
 from lutfuse.transforms.options import EXTENSIONS, FuseOptions
