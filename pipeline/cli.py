@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import lutfuse
 from lutfuse.models.checked import ConfigError
-from lutfuse.pipeline.arguments import UsageError, command_parser
-from lutfuse.pipeline.exit_codes import EXIT_CODES, INTERRUPTED, WRONG_USAGE
+from lutfuse.pipeline.arguments import EXIT_CODES, INTERRUPTED, WRONG_USAGE, UsageError, command_parser
 
 COMMANDS = {  # module in `commands/`: its line in the help
     "fuse": "fuse brackets into images",

@@ -13,10 +13,9 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from rich.console import Console
 
 from lutfuse.pipeline import dataflow, graph
-from lutfuse.pipeline.arguments import UsageError
+from lutfuse.pipeline.arguments import OK, SOME_FAILED, UsageError
 from lutfuse.pipeline.beam_options import beam_options
 from lutfuse.pipeline.config import JobConfig
-from lutfuse.pipeline.exit_codes import OK, SOME_FAILED
 from lutfuse.pipeline.local_runner import local_runner
 from lutfuse.pipeline.locations import check_weights
 from lutfuse.pipeline.progress import progress_bar, summary

@@ -9,6 +9,7 @@ from lutfuse.models.evaluation.ablate import VARIANTS, Ablation, ablate, chosen,
 from lutfuse.models.evaluation.evaluate import NATIVE_SIDE
 from lutfuse.models.evaluation.line_plot import check_matplotlib
 from lutfuse.pipeline.arguments import (
+    OK,
     UsageError,
     command_parser,
     existing_file,
@@ -16,7 +17,6 @@ from lutfuse.pipeline.arguments import (
     make_output,
     whole_number,
 )
-from lutfuse.pipeline.exit_codes import OK
 from lutfuse.pipeline.training import ConsoleWatch, add_training_arguments, training_of
 
 DESCRIPTION = """\

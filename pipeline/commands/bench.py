@@ -9,8 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lutfuse.models.contract import EXPOSURES
-from lutfuse.pipeline.arguments import add_device, add_lut_size, add_scene_size, command_parser, whole_number
-from lutfuse.pipeline.exit_codes import OK
+from lutfuse.pipeline.arguments import (
+    OK,
+    add_device,
+    add_lut_size,
+    add_scene_size,
+    command_parser,
+    whole_number,
+)
 from lutfuse.transforms.bench import BASELINES, BRACKET_SIZES, STAGES, bench
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from lutfuse.models.synthetic.camera import synthesise_bracket
-from lutfuse.pipeline.arguments import add_scene_size, command_parser, whole_number
-from lutfuse.pipeline.exit_codes import OK
+from lutfuse.pipeline.arguments import OK, add_scene_size, command_parser, whole_number
 from lutfuse.transforms.images import io as image_io
 from lutfuse.transforms.storage import files
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from lutfuse.models.evaluation.evaluate import NATIVE_SIDE, Evaluation, evaluate
 from lutfuse.models.evaluation.scores import summary, to_markdown
 from lutfuse.pipeline.arguments import (
+    OK,
     UsageError,
     add_lut_size,
     command_parser,
@@ -15,7 +16,6 @@ from lutfuse.pipeline.arguments import (
     make_output,
     whole_number,
 )
-from lutfuse.pipeline.exit_codes import OK
 
 DESCRIPTION = """\
 Fuse every bracket below DIR with the student, with OpenCV's Mertens and by plain averaging, and score the

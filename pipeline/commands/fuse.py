@@ -18,6 +18,8 @@ from rich.console import Console
 from lutfuse.models.contract import EXPOSURES, Limits
 from lutfuse.pipeline import job
 from lutfuse.pipeline.arguments import (
+    EXIT_CODES,
+    FAILED,
     UsageError,
     add_device,
     add_lut_size,
@@ -30,7 +32,6 @@ from lutfuse.pipeline.arguments import (
 from lutfuse.pipeline.beam_options import check_beam_args
 from lutfuse.pipeline.config import JobConfig
 from lutfuse.pipeline.editing import add_editing_arguments, editing_options
-from lutfuse.pipeline.exit_codes import EXIT_CODES, FAILED
 from lutfuse.pipeline.locations import absolute
 from lutfuse.transforms.images.types import JPEG_QUALITY, DecodeLimits
 from lutfuse.transforms.inputs.exif_groups import GAP_S

@@ -9,9 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from lutfuse.models.looks.cube import CubeError, write_cube
-from lutfuse.pipeline.arguments import UsageError, add_lut_size, add_reference, add_weights, command_parser
+from lutfuse.pipeline.arguments import (
+    FAILED,
+    OK,
+    UsageError,
+    add_lut_size,
+    add_reference,
+    add_weights,
+    command_parser,
+)
 from lutfuse.pipeline.editing import add_look_arguments, read_look, warn_if_large
-from lutfuse.pipeline.exit_codes import FAILED, OK
 from lutfuse.pipeline.locations import absolute, check_weights
 from lutfuse.transforms.edit import plan_edit
 from lutfuse.transforms.exports import cube_text, merge, merge_tiff

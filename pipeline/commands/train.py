@@ -5,8 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from lutfuse.models.training.train import train
-from lutfuse.pipeline.arguments import UsageError, command_parser, existing_file, make_output
-from lutfuse.pipeline.exit_codes import OK
+from lutfuse.pipeline.arguments import OK, UsageError, command_parser, existing_file, make_output
 from lutfuse.pipeline.training import ConsoleWatch, add_training_arguments, training_of
 
 DESCRIPTION = """\
