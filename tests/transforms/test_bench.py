@@ -2,10 +2,9 @@
 
 import itertools
 
-import numpy as np
 import pytest
 
-from lutfuse.transforms.bench import BASELINES, STAGES, bench, median_msec, mertens
+from lutfuse.transforms.bench import BASELINES, STAGES, bench, median_msec
 
 
 def test_jobs_take_turns_and_the_first_round_does_not_count():
@@ -30,9 +29,3 @@ def test_every_stage_and_baseline_has_a_figure_for_every_bracket_size():
         assert bracket["total"] == pytest.approx(sum(bracket[stage] for stage in STAGES))
         assert bracket["total_to_codecs"] > 1
         assert bracket["brackets_per_hour_per_core"] == pytest.approx(3.6e6 / bracket["total"])
-
-
-def test_opencvs_fusion_of_equal_frames_is_that_frame(frames):
-    (frame,) = frames(1)
-    assert mertens([frame, frame]).shape == frame.shape
-    assert np.abs(mertens([frame, frame]) * 255 - frame).mean() < 8
