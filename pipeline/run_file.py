@@ -30,12 +30,12 @@ class Found:
 def describe(config: JobConfig) -> dict[str, Any]:
     """The resolved configuration as plain JSON values."""
     look, luts = config.fuse.look, config.fuse.luts
-    shown: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None, luts=None)))
-    fuse: dict[str, Any] = shown.pop("fuse")
+    values: dict[str, Any] = asdict(replace(config, fuse=replace(config.fuse, look=None, luts=None)))
+    fuse: dict[str, Any] = values.pop("fuse")
     fuse["look"] = look and {"name": look.name, "strength": look.strength, "digest": look.digest}
     fuse["luts"] = luts and luts.uri
-    shown["beam_args"] = list(without_secrets(config.beam_args))
-    return {"input": shown.pop("source")} | shown | fuse
+    values["beam_args"] = list(without_secrets(config.beam_args))
+    return {"input": values.pop("source")} | values | fuse
 
 
 def write_run(

@@ -37,7 +37,7 @@ The LUT acts on the merged image of the bracket, not on camera frames: --export-
 the grading tool to show. 'lutfuse fuse --luts' applies an edited LUT.
 
 example:
-  lutfuse lut --input photos/aisle --size 33 --output aisle.cube --export-merge aisle.tif
+  lutfuse lut --input photos/aisle --output aisle.cube --export-merge aisle.tif
 """
 
 

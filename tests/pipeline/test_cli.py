@@ -1,11 +1,18 @@
-"""The real command line in a process of its own: exit codes, output tree, messages."""
+"""The command line: exit codes, messages in one style, and the output of whole jobs in their own process."""
 
+import importlib.metadata
 import json
 import os
+import pkgutil
+import re
 import subprocess
 import sys
 
 import pytest
+
+from lutfuse.models.checked import ConfigError
+from lutfuse.pipeline import cli, commands
+from lutfuse.pipeline.arguments import EXIT_CODES, INTERRUPTED, WRONG_USAGE, UsageError
 
 
 def lutfuse(*argv, cwd=None):
@@ -136,15 +143,81 @@ def test_a_forbidden_output_is_wrong_usage(tree, tmp_path):
     assert lutfuse("fuse", "--input", tree, "--output", tmp_path / "locked" / "out").returncode == 2
 
 
-def test_help_of_every_command_names_its_options():
-    top = lutfuse("--help")
-    assert top.returncode == 0
-    assert "exit codes" in top.stdout
-    for command, option in {"fuse": "--lut-size", "demo": "--seed"}.items():
-        assert command in top.stdout
-        assert option in lutfuse(command, "--help").stdout
-    assert lutfuse("frobnicate").returncode == 2
-    assert lutfuse().returncode == 2
+# The modules, not cli.COMMANDS: what is there must behave alike.
+MODULES = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_command_is_listed_and_explains_itself(name, capsys):
+    assert name in cli.COMMANDS
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: lutfuse {name} ")
+    assert "--" in text.partition("options")[2]
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("argv", [["--hel"], ["--no-such-option"], ["stray"]])
+def test_every_command_refuses_wrong_usage_in_one_style_and_abbreviates_nothing(name, argv, capsys):
+    assert cli.main([name, *argv]) == WRONG_USAGE
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.fullmatch(rf"lutfuse {name}: .+; see 'lutfuse {name} --help'\n", shown.err)
+
+
+def test_the_help_lists_all_commands_and_exit_codes(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert EXIT_CODES in text
+    for name, line in cli.COMMANDS.items():
+        assert re.search(rf"^ +{name} +{re.escape(line)}$", text, re.MULTILINE)
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"lutfuse {importlib.metadata.version('lutfuse')}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["frobnicate"], "invalid choice: 'frobnicate' (choose from "),
+        ([], "the following arguments are required: COMMAND"),
+        (["--frobnicate"], "required: COMMAND"),
+        (["--vers"], "required: COMMAND"),
+        ([""], "invalid choice: ''"),
+    ],
+)
+def test_an_unknown_command_is_wrong_usage_and_points_to_the_help(argv, words, capsys):
+    assert cli.main(argv) == WRONG_USAGE
+    message = capsys.readouterr().err
+    assert words in message
+    assert re.fullmatch(r"lutfuse: .+; see 'lutfuse --help'\n", message)
+
+
+@pytest.mark.parametrize("error", [UsageError, ConfigError])
+def test_what_a_command_refuses_is_printed_after_its_name(monkeypatch, capsys, error):
+    def refuse(argv):
+        raise error("--input x: no such file; give a folder")
+
+    monkeypatch.setattr("lutfuse.pipeline.commands.demo.main", refuse)
+    assert cli.main(["demo"]) == WRONG_USAGE
+    assert capsys.readouterr().err == "lutfuse demo: --input x: no such file; give a folder\n"
+
+
+def test_an_interrupted_command_says_how_to_continue(monkeypatch, capsys):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lutfuse.pipeline.commands.demo.main", interrupted)
+    assert cli.main(["demo"]) == INTERRUPTED
+    assert "lutfuse demo: interrupted; run the same command again to continue" in capsys.readouterr().err
 
 
 def test_the_demo_bracket_can_be_fused(tmp_path, rows):
@@ -162,3 +235,18 @@ def test_a_manifest_that_breaks_off_in_the_middle_fuses_nothing_and_ends_with_2(
     assert done.returncode == 2
     assert "save the manifest as UTF-8" in done.stderr
     assert not list((tmp_path / "out").rglob("*.jsonl"))
+
+
+def test_help_and_version_load_neither_beam_nor_torch():
+    program = """
+import sys
+from lutfuse.pipeline import cli
+for argument in ("--help", "--version"):
+    try:
+        cli.main([argument])
+    except SystemExit as end:
+        assert end.code == 0
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {"apache_beam", "torch", "boto3", "pyarrow"} & set(done.stdout.split()) == set()

@@ -1,13 +1,14 @@
-"""The options of editable mode: what they resolve to, and every contradiction with flag, rule and remedy."""
+"""Options for looks and LUTs: what they resolve to, and each contradiction with flag, rule and remedy."""
 
-import argparse
 import json
 
 import numpy as np
 import pytest
 
+from lutfuse.models.contract import LUT_SIZES
 from lutfuse.models.looks.cube import write_cube
-from lutfuse.pipeline.arguments import UsageError, fraction, lut_size
+from lutfuse.pipeline.arguments import UsageError
+from lutfuse.pipeline.editing import WIDELY_SUPPORTED
 from lutfuse.pipeline.run_file import describe
 
 
@@ -38,12 +39,6 @@ def test_a_look_is_a_preset_or_a_file_and_a_bad_one_is_refused_before_any_work(t
         parse("--look", f"{tmp_path}/bad.json")
     with pytest.raises(UsageError, match="--look .*none.cube: cannot be read"):
         parse("--look", "none.cube")
-
-
-@pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "x"])
-def test_a_strength_outside_0_to_1_is_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError):
-        fraction(text)
 
 
 def test_a_strength_of_nothing_is_refused(parse):
@@ -88,15 +83,9 @@ def test_a_look_whose_colours_given_luts_replace_is_warned_of(luts, caplog, pars
     assert "--look warm: its colours are not applied, only balance and detail; --luts" in caplog.text
 
 
-def test_sizes_are_2_to_129_with_the_reason_and_large_exports_are_warned_of(caplog, parse):
-    for text in ("1", "130"):
-        with pytest.raises(
-            argparse.ArgumentTypeError, match="choose 2 to 129 .a LUT of 129 has 2.1 million nodes"
-        ):
-            lut_size(text)
-    assert (lut_size("2"), lut_size("129")) == (2, 129)
-    parse("--lut-size", "129")
-    parse("--lut-size", "65", "--export-luts")
+def test_large_lut_sizes_are_warned_of_where_the_lut_is_exported(caplog, parse):
+    parse("--lut-size", LUT_SIZES.high)
+    parse("--lut-size", WIDELY_SUPPORTED, "--export-luts")
     assert caplog.text == ""
-    parse("--lut-size", "66", "--export-luts")
-    assert "--lut-size 66: many grading tools refuse LUTs of more than 65" in caplog.text
+    parse("--lut-size", WIDELY_SUPPORTED + 1, "--export-luts")
+    assert "--lut-size 66: many grading tools refuse LUTs of more than 65 nodes per axis" in caplog.text

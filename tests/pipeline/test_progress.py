@@ -8,7 +8,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from lutfuse.pipeline import progress
-from lutfuse.transforms.counters import report, tally
+from lutfuse.transforms.counters import report
 from lutfuse.transforms.rows import FAILURES_SCHEMA, account, failure_row
 
 
@@ -23,15 +23,6 @@ def test_rate_and_time_left_count_only_the_brackets_worked_on():
 
 def test_nothing_is_claimed_before_the_first_bracket():
     assert progress.bar_fields(counts(), 10, elapsed_s=0) == {"rate": "", "left": "", "failed": ""}
-
-
-def test_workers_letters_are_counted_by_outcome(tmp_path):
-    path = tmp_path / "progress"
-    path.touch()
-    for outcome in ("fused", "fused", "failed", "skipped"):
-        report(str(path), outcome)
-    report(None, "fused")
-    assert tally(str(path)) == counts(2, 1, 1)
 
 
 def test_the_bar_reaches_the_end_and_its_file_goes_away(tmp_path):

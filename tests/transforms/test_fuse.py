@@ -192,3 +192,18 @@ def test_on_the_cpu_no_thread_waits_for_another(monkeypatch, bracket, options, p
 
     monkeypatch.setattr(fuse, "GPU_SLOTS", Taken())
     assert fuse_bracket(bracket, replace(options, device="cpu"), predictor)["device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("asked", "devices", "used"),
+    [("auto", 0, "cpu"), ("auto", 1, "cuda"), ("cpu", 1, "cpu"), ("cuda", 1, "cuda")],
+)
+def test_the_device_is_that_of_the_machine(monkeypatch, asked, devices, used):
+    monkeypatch.setattr(fuse, "cuda_device_count", lambda: devices)
+    assert fuse.used_device(asked) == used
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(fuse, "cuda_device_count", lambda: 0)
+    with pytest.raises(RuntimeError, match="--device cuda: no CUDA device here; use --device auto"):
+        fuse.used_device("cuda")

@@ -31,3 +31,13 @@ def test_a_foreign_file_in_the_place_of_the_output_is_not_mistaken_for_a_result(
     task = Task(bracket, options, "m")
     files.write_bytes(task.output_uri, data)
     assert recover_row(task) is None
+
+
+@pytest.mark.parametrize(
+    "rest", ['"row": {}', '"row": {"width": "wide"}', '"row": 7', '"other": 1', "broken"]
+)
+def test_a_row_that_is_incomplete_or_damaged_is_not_recovered(bracket, options, frames, rest):
+    task = Task(bracket, options, "m")
+    comment = f'{{"config": "{task.config}", {rest}}}'
+    files.write_bytes(task.output_uri, image_io.encode(frames(1)[0], format="jpeg", comment=comment))
+    assert recover_row(task) is None

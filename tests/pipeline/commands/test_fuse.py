@@ -1,11 +1,8 @@
 """Flags become a checked configuration, or a message with flag, value, rule and remedy."""
 
-import argparse
-
 import pytest
 
-from lutfuse.pipeline.arguments import UsageError, positive, whole_number
-from lutfuse.pipeline.beam_options import check_beam_args
+from lutfuse.pipeline.arguments import UsageError
 
 
 def test_defaults_are_those_of_the_help_text_and_local_paths_become_absolute(tmp_path, monkeypatch, parse):
@@ -35,18 +32,6 @@ def test_beam_options_are_passed_on(parse):
     assert parse("--runner", "DirectRunner").beam_args == ("--runner", "DirectRunner")
 
 
-@pytest.mark.parametrize("text", ["1", "130", "x", "3.5"])
-def test_whole_numbers_out_of_range_are_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError):
-        whole_number(2, 129)(text)
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many"])
-def test_numbers_that_are_not_positive_are_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError):
-        positive(text)
-
-
 def test_wildcards_in_the_output_are_refused(parse):
     with pytest.raises(UsageError, match="--output"):
         parse("--output", "out/*")
@@ -63,12 +48,3 @@ def test_weights_are_named_as_workers_can_find_them(tmp_path, monkeypatch, parse
     assert parse().fuse.weights is None
     assert parse("--weights", "mine.safetensors").fuse.weights == f"{tmp_path}/mine.safetensors"
     assert parse("--weights", "s3://b/mine.safetensors").fuse.weights == "s3://b/mine.safetensors"
-
-
-def test_an_option_nobody_knows_is_refused_and_beams_own_are_not():
-    check_beam_args(["--runner", "DirectRunner", "--direct_running_mode=multi_processing", "--project", "p"])
-    check_beam_args(["--s3_endpoint_url", "http://127.0.0.1:1"])
-    with pytest.raises(UsageError, match="--qualty: unknown option"):
-        check_beam_args(["--qualty", "80"])
-    with pytest.raises(UsageError, match="stray: unknown"):
-        check_beam_args(["stray"])

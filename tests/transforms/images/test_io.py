@@ -440,6 +440,12 @@ def test_tiff_that_is_no_8_or_16_bit_photo_is_refused(data: Any, words: str) -> 
     assert words in str(error)
 
 
+def test_a_palette_of_another_length_is_corrupt() -> None:
+    one_sample = {258: integers_tag(SHORT, [8]), 277: integers_tag(SHORT, [1]), 262: integers_tag(SHORT, [3])}
+    short = {320: integers_tag(SHORT, [0] * 3 * 16)}
+    assert "palette does not have 256 colours" in str(refusal(packed_tiff(one_sample | short)))
+
+
 def test_a_tiff_without_strips_is_corrupt() -> None:
     assert "lacks tag 273" in str(refusal(pack_tiff(ifd_4x4(), {})))
 

@@ -4,6 +4,7 @@ import pytest
 
 from lutfuse.transforms.inputs.brackets import InputError
 from lutfuse.transforms.inputs.discovery import find_brackets, glob_root
+from lutfuse.transforms.storage import files
 
 
 @pytest.fixture
@@ -72,6 +73,15 @@ def test_a_missing_input_is_refused_with_flag_and_remedy(tree):
         find_brackets(f"{tree}/nowhere")
     with pytest.raises(InputError, match="no such file"):
         find_brackets(f"{tree}/nowhere.csv")
+
+
+def test_a_manifest_that_cannot_be_read_is_refused_before_the_first_bracket(monkeypatch):
+    def forbidden(uri, limit):
+        raise PermissionError(13, "access denied", uri)
+
+    monkeypatch.setattr(files, "read_bytes", forbidden)
+    with pytest.raises(InputError, match=r"--input gs://b/m.csv: cannot be read \(PermissionError: .*denied"):
+        find_brackets("gs://b/m.csv")
 
 
 @pytest.mark.parametrize(

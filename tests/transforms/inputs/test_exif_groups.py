@@ -93,6 +93,16 @@ def test_photos_that_cannot_be_placed_are_kept_with_the_reason(tmp_path, groups)
     assert all("--group-by folder" in problem for _, problem in found.values())
 
 
+def test_storage_that_is_down_is_not_taken_for_a_photo_without_exif(tmp_path, groups, monkeypatch):
+    def down(uri, limit):
+        raise TimeoutError("no answer")
+
+    shot(tmp_path / "d", "1.jpg", 0, 0.01)
+    monkeypatch.setattr(exif_groups.files, "read_bytes", down)
+    with pytest.raises(TimeoutError):
+        groups()
+
+
 def test_reference_images_are_left_out(tmp_path, groups):
     shot(tmp_path / "d", "1.jpg", 0, 0.01)
     shot(tmp_path / "d", "2.jpg", 1, 0.1)
