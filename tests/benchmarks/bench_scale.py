@@ -29,9 +29,8 @@ from lutfuse.pipeline.commands.fuse import add_fuse_arguments, quiet_logs, resol
 from lutfuse.pipeline.config import JobConfig
 from lutfuse.pipeline.run_file import Found
 from lutfuse.transforms.fuse import FuseBrackets
-from lutfuse.transforms.inputs.brackets import Bracket
 from lutfuse.transforms.rows import METRICS_SCHEMA, STAGES, Row, check_row
-from lutfuse.transforms.stages import BracketError
+from lutfuse.transforms.stages import BracketError, Stages
 from lutfuse.transforms.task import Task
 
 EXPOSURES = 3
@@ -45,7 +44,8 @@ class Unpictured(FuseBrackets):
     def setup(self) -> None:
         self._predictor = mock.Mock(model_id="lutfuse-000000000000")
 
-    def _fuse(self, bracket: Bracket) -> Row:
+    def _fuse(self, task: Task, stages: Stages) -> Row:
+        bracket = task.bracket
         if int(bracket.group_id.rpartition("-")[2]) % FAIL_EVERY == 0:
             raise BracketError("decode", "truncated", f"{bracket.uris[0]}: ends in the middle of a scan")
         row = dict.fromkeys(METRICS_SCHEMA.names) | {f"{stage}_ms": 12.345 for stage in STAGES}
@@ -53,7 +53,7 @@ class Unpictured(FuseBrackets):
             "group_id": bracket.group_id,
             "status": "fused",
             "input_uris": list(bracket.uris),
-            "output_uri": Task(bracket, self.options, "").output_uri,
+            "output_uri": task.output_uri,
             "model": self._predictor.model_id,
             "device": "cpu",
             "worker": "worker-0",

@@ -9,10 +9,10 @@ python=${PYTHON:-python3}
 
 echo "== build"
 LUTFUSE_CUDA=ON "$python" -m pip install --quiet --no-deps ${PIP_ARGS:-} --editable .
-"$python" -c 'from models.fusion import cuda_device_count as n; print(n(), "CUDA devices"); assert n()'
+"$python" -c 'from lutfuse.models.fusion.kernel import cuda_device_count as n; print(n(), "CUDA devices"); assert n()'
 
 echo "== tests"
-FAIL_WITHOUT_CUDA=1 "$python" -m pytest -q tests/gpu tests/models/test_fusion.py tests/models/test_fusion_errors.py
+FAIL_WITHOUT_CUDA=1 "$python" -m pytest -q tests/gpu tests/models/fusion tests/models/native
 
 echo "== compute-sanitizer"
 if command -v compute-sanitizer >/dev/null; then
